@@ -1,0 +1,59 @@
+"""What can go wrong, as one exception per exit code.
+
+Every message is one lower-case line: object, action, cause, what happened to the rest.
+``cli`` prints it and exits with ``exit_code``; nothing else does.
+"""
+
+from __future__ import annotations
+
+
+class TproxyError(Exception):
+    """Refused or failed before anything was touched."""
+
+    exit_code = 1
+
+
+class SiteError(TproxyError):
+    """The site file is wrong; ``problems`` holds one finished line each."""
+
+    exit_code = 65
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class LockedError(TproxyError):
+    """Another run holds the lock of this network namespace."""
+
+    exit_code = 5
+
+
+class ConflictError(TproxyError):
+    """Foreign objects sit where ours should go; ``problems`` names each."""
+
+    exit_code = 6
+
+    def __init__(self, problems: list[str]) -> None:
+        super().__init__("\n".join(problems))
+        self.problems = problems
+
+
+class RolledBackError(TproxyError):
+    """Failed half-way; everything was put back and that was verified."""
+
+    exit_code = 3
+
+
+class NotPutBackError(TproxyError):
+    """Failed half-way, and something could not be put back: the message names it."""
+
+    exit_code = 4
+
+
+class KernelError(TproxyError):
+    """The kernel refused one operation; ``errno`` is its answer."""
+
+    def __init__(self, message: str, errno: int = 0) -> None:
+        super().__init__(message)
+        self.errno = errno
