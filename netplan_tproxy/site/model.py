@@ -16,6 +16,7 @@ class Mark:
     mask: int
 
     def __str__(self) -> str:
+        """Return ``value/mask`` in hexadecimal, as ip-rule(8) shows it."""
         return f"{self.value:#x}/{self.mask:#x}"
 
 

@@ -1,0 +1,50 @@
+# Debian 12, root. `make demo` and `make test` install what they need and nothing twice.
+PACKAGES := python3-bpfcc python3-venv linux-libc-dev iproute2 curl nftables tcpdump util-linux procps
+BIN := .venv/bin
+
+.DEFAULT_GOAL := help
+.PHONY: help demo test lint format packages clean
+
+help:
+	@echo "make demo    see it work, in namespaces that vanish afterwards"
+	@echo "make test    lint, types, import rules and all tests"
+	@echo "make lint    only the static checks"
+	@echo "make format  let ruff rewrite what it can"
+
+packages:
+	@missing=$$(for p in $(PACKAGES); do \
+	  dpkg-query -W -f='$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -q --no-install-recommends $$missing; fi
+
+# BCC's module is Debian's, so the environment sees the system's packages.
+.venv/pyvenv.cfg: | packages
+	/usr/bin/python3 -m venv --system-site-packages .venv
+
+.venv/run.stamp: pyproject.toml .venv/pyvenv.cfg
+	$(BIN)/pip install -q --disable-pip-version-check -e .
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml .venv/pyvenv.cfg
+	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
+	@touch $@ .venv/run.stamp
+
+demo: packages .venv/run.stamp
+	@$(BIN)/python -m tests.demo.demo
+
+lint: packages .venv/dev.stamp
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+test: lint
+	$(BIN)/python -m pytest --max-skips-file .ci/skips $(PYTEST_ARGS)
+
+format: packages .venv/dev.stamp
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

@@ -1,0 +1,4 @@
+/* SPDX-License-Identifier: GPL-2.0 */
+/* Asked for by BCC, used by none of our programs. */
+#pragma once
+#define PAGE_SIZE 4096

@@ -1,0 +1,7 @@
+"""``python -m netplan_tproxy``: the same as ``tproxy-apply``."""
+
+import sys
+
+from netplan_tproxy.cli import main
+
+sys.exit(main())

@@ -1,0 +1,95 @@
+"""The command line: arguments in, lines and an exit code out. Nothing else prints."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import NoReturn
+
+from netplan_tproxy import __version__
+from netplan_tproxy.errors import TproxyError
+
+EX_USAGE = 64
+EX_INTERRUPTED = 130
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the one argument parser."""
+    made = _Parser(
+        prog="tproxy-apply",
+        description="Make this network namespace a transparent proxy, as a site file says.",
+        allow_abbrev=False,
+    )
+    made.add_argument(
+        "site",
+        nargs="?",
+        metavar="site.yaml",
+        help="the desired state (default: /etc/netplan-tproxy/site.yaml)",
+    )
+    mode = made.add_mutually_exclusive_group()
+    mode.add_argument("--dry-run", action="store_true", help="show the plan, touch nothing")
+    mode.add_argument(
+        "--check", action="store_true", help="exit 2 if the kernel differs, touch nothing"
+    )
+    made.add_argument(
+        "--destroy", action="store_true", help="take away exactly what was put there"
+    )
+    made.add_argument(
+        "--state-dir", metavar="DIR", help="journal and ledger (default: /run/netplan-tproxy)"
+    )
+    made.add_argument(
+        "--lock-timeout",
+        metavar="SECONDS",
+        type=_seconds,
+        default=10.0,
+        help="how long to wait for another run (default: 10)",
+    )
+    made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return made
+
+
+def _seconds(text: str) -> float:
+    value = float(text)
+    if not 0 <= value <= 86400:  # noqa: PLR2004 - a day; also refuses nan
+        raise ValueError(text)
+    return value
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run ``tproxy-apply``; give its exit code."""
+    args = parser().parse_args(arguments)
+    from netplan_tproxy.run import APPLY, CHECK, DRY_RUN, Options, run  # noqa: PLC0415
+
+    defaults = Options()
+    options = Options(
+        site=args.site or defaults.site,
+        mode=DRY_RUN if args.dry_run else CHECK if args.check else APPLY,
+        destroy=args.destroy,
+        state_dir=args.state_dir or defaults.state_dir,
+        lock_timeout=args.lock_timeout,
+    )
+    try:
+        return run(options, print)
+    except TproxyError as error:
+        for line in str(error).splitlines():
+            print(_named(line, error), file=sys.stderr)
+        return error.exit_code
+    except KeyboardInterrupt:
+        print("tproxy-apply: interrupted; everything was put back", file=sys.stderr)
+        return EX_INTERRUPTED
+    except BrokenPipeError:
+        return 1
+
+
+def _named(line: str, error: TproxyError) -> str:
+    return line if error.exit_code == SITE_WRONG else f"tproxy-apply: {line}"
+
+
+SITE_WRONG = 65

@@ -1,0 +1,118 @@
+"""Making a plan true, or undoing it: the one transaction.
+
+build aside → for each change: write the intent, make it → observe again and verify →
+commit. Whatever fails, and an interrupt too, undoes what was done in reverse, by the
+inverse changes, and verifies that by observing again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Protocol
+
+from netplan_tproxy.errors import KernelError, NotPutBackError, RolledBackError, TproxyError
+from netplan_tproxy.kernel import Kernel
+from netplan_tproxy.kinds import Kinds
+from netplan_tproxy.model import Change, Id, Ledger, Live, Plan, Resource
+from netplan_tproxy.plan import by_id
+from netplan_tproxy.render import change_line
+
+
+class Book(Protocol):
+    """Where the run under way is written down (``state.State``)."""
+
+    def begin(self, changes: Sequence[Change]) -> None:
+        """Write down what is about to happen."""
+
+    def intend(self, index: int) -> None:
+        """Write down that a change is being made."""
+
+    def commit(self, ledger: Ledger) -> None:
+        """Make ``ledger`` the truth and forget the run."""
+
+    def abandon(self) -> None:
+        """Forget the run: everything is as before."""
+
+
+def observe(kinds: Kinds, kernel: Kernel, scope: Sequence[Resource]) -> dict[Id, Resource]:
+    """Read what the kernel has at the keys of ``scope``, and all that carries our sign."""
+    wanted: dict[str, list[Resource]] = {name: [] for name in kinds}
+    for resource in scope:
+        wanted[resource.kind].append(resource)
+    found: list[Resource] = []
+    for name, kind in kinds.items():
+        found.extend(kind.observe(kernel, wanted[name]))
+    return by_id(found)
+
+
+def execute(plan: Plan, kinds: Kinds, kernel: Kernel, book: Book) -> None:
+    """Make every change of ``plan`` and commit, or put everything back.
+
+    Raises RolledBackError or NotPutBackError when a change fails, TproxyError when the
+    preparation does (nothing was touched then).
+    """
+    for change in plan.changes:
+        kinds[change.id.kind].prepare(kernel, change.before, change.after)
+    book.begin(plan.changes)
+    made: list[Change] = []
+    try:
+        for index, change in enumerate(plan.changes):
+            book.intend(index)
+            made.append(change)
+            kinds[change.id.kind].make(kernel, change.before, change.after)
+        _verify(plan.changes, kinds, kernel)
+    except BaseException as failure:
+        undo(made, kinds, kernel, cause=failure)
+        book.abandon()
+        if isinstance(failure, TproxyError | OSError):
+            message = f"{failure}; everything was put back"
+            raise RolledBackError(message) from failure
+        raise
+    book.commit(plan.ledger or {})
+
+
+def undo(
+    made: Sequence[Change],
+    kinds: Kinds,
+    kernel: Kernel,
+    *,
+    cause: BaseException | str,
+) -> None:
+    """Make the inverse of each change, last first, and verify.
+
+    Raises NotPutBackError that names what is not as it was.
+    """
+    failures: list[str] = []
+    for change in reversed(made):
+        back = change.inverse()
+        try:
+            kinds[back.id.kind].make(kernel, back.before, back.after)
+        except (TproxyError, OSError, KeyError) as failure:
+            failures.append(f"{change_line(back)}: {failure}")
+    differing = _differences([change.inverse() for change in reversed(made)], kinds, kernel)
+    if differing:
+        named = "; ".join([*differing, *failures])
+        message = f"{cause}; could not put back: {named}"
+        raise NotPutBackError(message)
+
+
+def _verify(changes: Sequence[Change], kinds: Kinds, kernel: Kernel) -> None:
+    differing = _differences(changes, kinds, kernel)
+    if differing:
+        message = f"the kernel took every change, yet differs: {'; '.join(differing)}"
+        raise KernelError(message)
+
+
+def _differences(changes: Sequence[Change], kinds: Kinds, kernel: Kernel) -> list[str]:
+    """Name the changes whose outcome the kernel does not show."""
+    # Of several changes to one object only the last one's end counts.
+    ends = {change.id: change for change in changes}
+    live = observe(kinds, kernel, [change.subject for change in ends.values()])
+    return [change_line(change) for change in ends.values() if not _reached(change, live)]
+
+
+def _reached(change: Change, live: Live) -> bool:
+    now = live.get(change.id)
+    if change.after is None:
+        return now is None
+    return now is not None and change.after.satisfied_by(now)

@@ -1,0 +1,53 @@
+"""The kernel, as the kinds see it: the only package that imports pyroute2 or bcc."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from types import TracebackType
+
+from netplan_tproxy.kernel.bpf_objects import BpfObjects
+from netplan_tproxy.kernel.netlink import Link, Netlink
+
+# The routing protocol number that says "made by netplan-tproxy" (rtnetlink(7): 4 to 255
+# are free for user space; iproute2's rt_protos does not name this one).
+OUR_PROTOCOL = 233
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the desired state depends on besides the site file."""
+
+    links: dict[str, Link] = field(default_factory=dict)
+    bpffs: str = "/sys/fs/bpf"
+
+
+class Kernel:
+    """Handles on the network namespace this thread is in. Close it, or use ``with``."""
+
+    def __init__(self) -> None:
+        self.netlink = Netlink()
+        self.bpf = BpfObjects()
+
+    def links(self) -> dict[str, Link]:
+        """Read the devices by name, afresh: they come and go."""
+        return self.netlink.links()
+
+    def facts(self) -> Facts:
+        """Read what the desired state depends on."""
+        return Facts(self.links(), self.bpf.mount_point())
+
+    def close(self) -> None:
+        """Drop sockets, and BPF objects that were built but not pinned."""
+        self.netlink.close()
+        self.bpf.close()
+
+    def __enter__(self) -> Kernel:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

@@ -1,0 +1,220 @@
+"""Our BPF objects of this network namespace: built aside, committed by pinning.
+
+Whatever can fail (creating maps, compiling, loading, the verifier) happens before the
+first change, on objects that only this process holds: if it fails they vanish with it.
+Objects that a change takes away are held too, so that undo puts the same ones back.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from netplan_tproxy import datapath
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel import bpf_maps, bpf_programs, bpffs
+from netplan_tproxy.kernel.compiler import compile_programs
+from netplan_tproxy.kernel.libbpf import Fd
+from netplan_tproxy.kernel.netns_id import netns_cookie
+
+DEFAULT_MOUNT = "/sys/fs/bpf"
+_OURS = "netplan-tproxy"
+_SCHED_CLS = 3
+
+
+@dataclass(frozen=True)
+class PinnedProgram:
+    """A pinned program; ``current`` when all its maps are the pinned ones."""
+
+    id: int
+    current: bool
+
+
+class BpfObjects:
+    """Pins below ``BPFFS/netplan-tproxy/NETNS/{maps,programs}``."""
+
+    def __init__(self) -> None:
+        self._maps: dict[str, Fd] = {}
+        self._programs: dict[str, Fd] = {}
+        self._replaced: dict[str, Fd] = {}
+        self._by_id: dict[int, Fd] = {}
+
+    def mounted(self) -> str | None:
+        """Find the bpffs; ``ip netns exec`` hides it behind a new /sys."""
+        return bpffs.find_root(DEFAULT_MOUNT)
+
+    def mount_point(self) -> str:
+        """Where the bpffs is, or would be mounted."""
+        return self.mounted() or DEFAULT_MOUNT
+
+    def mount(self) -> None:
+        """Mount a bpffs where every later run will see it."""
+        bpffs.mount(DEFAULT_MOUNT, in_init_ns=True)
+
+    def unmount(self) -> None:
+        """Unmount it again."""
+        root = self.mounted()
+        if root:
+            bpffs.umount(root)
+
+    def foreign_pins(self) -> int:
+        """Count what other programs keep in the bpffs."""
+        return sum(name != _OURS for name in os.listdir(self.mount_point()))
+
+    def _directory(self, what: str) -> Path:
+        return Path(self.mount_point()) / _OURS / str(netns_cookie()) / what
+
+    def _pins(self, what: str) -> Iterator[Path]:
+        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
+            yield from sorted(self._directory(what).iterdir())
+
+    # maps
+
+    def maps(self) -> dict[str, int]:
+        """Read the pinned maps' ids, by pin; a pin that is no map is not one."""
+        found = {}
+        for path in self._pins("maps"):
+            with contextlib.suppress(KernelError), bpf_maps.open_pinned(str(path)) as fd:
+                found[path.name] = bpf_maps.map_info(fd).id
+        return found
+
+    def build_map(self, pin: str) -> None:
+        """Create a map aside. Raises KernelError."""
+        layout = next(layout for layout in datapath.MAPS if layout.pin == pin)
+        self._maps[pin] = bpf_maps.create_map(
+            bpf_maps.MapSpec(
+                layout.name, layout.type, layout.key_size, layout.value_size,
+                layout.max_entries, layout.flags,
+            )
+        )  # fmt: skip
+
+    def hold_map(self, pin: str) -> None:
+        """Keep a pinned map alive for undo."""
+        self._maps[pin] = self._open("maps", pin)
+
+    def pin_map(self, pin: str) -> None:
+        """Pin what was built or held."""
+        self._pin("maps", pin, self._maps[pin])
+
+    def unpin_map(self, pin: str) -> None:
+        """Remove a pin; none is fine."""
+        self._unpin("maps", pin)
+
+    def _map_fd(self, pin: str) -> Fd:
+        if pin not in self._maps:
+            self.hold_map(pin)
+        return self._maps[pin]
+
+    def read_entry(self, pin: str, key: bytes) -> bytes | None:
+        """Look one key up in a pinned map; None without map or entry."""
+        try:
+            fd = self._open("maps", pin)
+        except KernelError:
+            return None
+        with fd:
+            return bpf_maps.lookup(fd, key, bpf_maps.map_info(fd).value_size)
+
+    def write_entry(self, pin: str, key: bytes, value: bytes) -> None:
+        """Put one entry."""
+        bpf_maps.update(self._map_fd(pin), key, value)
+
+    def delete_entry(self, pin: str, key: bytes) -> None:
+        """Remove one entry; none is fine."""
+        bpf_maps.delete(self._map_fd(pin), key)
+
+    # programs
+
+    def programs(self) -> dict[str, PinnedProgram]:
+        """Read the pinned programs, by pin."""
+        pinned = set(self.maps().values())
+        found = {}
+        for path in self._pins("programs"):
+            with contextlib.suppress(KernelError), bpf_maps.open_pinned(str(path)) as fd:
+                info = bpf_programs.prog_info(fd)
+                found[path.name] = PinnedProgram(info.id, set(info.map_ids) <= pinned)
+        return found
+
+    def build_program(self, pin: str) -> None:
+        """Compile and load a program aside, with the maps built aside or pinned."""
+        name = pin.partition("@")[0]
+        compiled = compile_programs(
+            datapath.program_source(),
+            headers=str(datapath.bpf_directory() / "kbuild"),
+            defines={},
+            functions=datapath.PROGRAMS,
+        ).programs[name]
+        layouts = {layout.name: layout for layout in datapath.MAPS}
+        needed = {map_name for _, map_name in compiled.relocs}
+        self._programs[pin] = bpf_programs.load_program(
+            name=name,
+            prog_type=_SCHED_CLS,
+            insns=compiled.insns,
+            license=datapath.LICENSE,
+            relocs=compiled.relocs,
+            maps={map_name: int(self._map_fd(layouts[map_name].pin)) for map_name in needed},
+        )
+
+    def hold_pinned_program(self, pin: str) -> None:
+        """Keep a pinned program alive for undo."""
+        self._replaced[pin] = self._open("programs", pin)
+
+    def hold_program(self, prog_id: int) -> None:
+        """Keep a program that some filter runs alive for undo."""
+        self._by_id[prog_id] = bpf_programs.prog_fd_by_id(prog_id)
+
+    def pin_program(self, pin: str, *, current: bool) -> None:
+        """Pin the program that was built, or (not ``current``, or undo) the one held."""
+        fd = self._programs.get(pin) if current else None
+        self._pin("programs", pin, fd or self._replaced[pin])
+
+    def unpin_program(self, pin: str) -> None:
+        """Remove a pin; none is fine."""
+        self._unpin("programs", pin)
+
+    def program_fd(self, pin: str, prog_id: int) -> int:
+        """Give the program for a filter: the one with this id where it is held, else the pin."""
+        if prog_id in self._by_id:
+            return int(self._by_id[prog_id])
+        if pin not in self._programs:
+            self._programs[pin] = self._open("programs", pin)
+        return int(self._programs[pin])
+
+    # pins
+
+    def _open(self, what: str, pin: str) -> Fd:
+        return bpf_maps.open_pinned(str(self._directory(what) / pin))
+
+    def _pin(self, what: str, pin: str, fd: Fd) -> None:
+        directory = self._directory(what)
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Pinning can't overwrite; a rename does, and nobody sees neither.
+            aside = directory / f"{pin}~"
+            aside.unlink(missing_ok=True)
+            bpf_maps.pin(fd, str(aside))
+            aside.rename(directory / pin)
+        except OSError as refusal:
+            message = f"pin {pin}: {refusal.strerror}"
+            raise KernelError(message, refusal.errno or 0) from refusal
+
+    def _unpin(self, what: str, pin: str) -> None:
+        path = self._directory(what) / pin
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as refusal:
+            message = f"unpin {pin}: {refusal.strerror}"
+            raise KernelError(message, refusal.errno or 0) from refusal
+        for parent in list(path.parents)[:3]:
+            # Not empty yet, or gone already: both fine.
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+
+    def close(self) -> None:
+        """Drop every descriptor."""
+        for held in (self._maps, self._programs, self._replaced, self._by_id):
+            for fd in held.values():  # type: ignore[attr-defined]
+                fd.close()
+            held.clear()

@@ -1,0 +1,90 @@
+"""The bpf file system: where it is, and mounting it."""
+
+from __future__ import annotations
+
+import ctypes
+import os
+
+from netplan_tproxy.errors import KernelError
+
+_MAGIC = 0xCAFE4A11
+_CLONE_NEWNS = 0x00020000
+
+
+def is_bpffs(path: str) -> bool:
+    """Whether ``path`` lies on a bpffs (statfs(2))."""
+    # struct statfs starts with a word f_type on every 64-bit machine.
+    buffer = (ctypes.c_long * 32)()
+    libc = ctypes.CDLL(None, use_errno=True)
+    return libc.statfs(os.fsencode(path), buffer) == 0 and buffer[0] == _MAGIC
+
+
+def find_root(default: str = "/sys/fs/bpf") -> str | None:
+    """Find the mounted bpffs, also from within an ``ip netns exec``.
+
+    That mounts a new /sys, which hides the one below it; init's view still has it.
+    """
+    for path in (default, f"/proc/1/root{default}"):
+        if is_bpffs(path):
+            return path
+    return None
+
+
+def mount(path: str, *, in_init_ns: bool = False) -> None:
+    """Mount a bpffs at ``path``. Raises KernelError.
+
+    With ``in_init_ns`` it is done in init's mount namespace where that is another one: in
+    ours it might be gone with this process.
+    """
+    if in_init_ns and not _same_mounts_as_init():
+        _in_child(lambda: _enter_init_mounts() or _mount(path), path)
+    else:
+        _mount(path)
+
+
+def umount(path: str) -> None:
+    """Unmount the bpffs at ``path``. Raises KernelError."""
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.umount2(os.fsencode(path), 0) != 0:
+        raise _refused("unmount", path)
+
+
+def _mount(path: str) -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    if libc.mount(b"bpf", os.fsencode(path), b"bpf", 0, b"mode=0700") != 0:
+        raise _refused("mount", path)
+
+
+def _refused(action: str, path: str) -> KernelError:
+    code = ctypes.get_errno()
+    return KernelError(f"{action} bpffs {path}: {os.strerror(code)}", code)
+
+
+def _same_mounts_as_init() -> bool:
+    try:
+        return os.stat("/proc/self/ns/mnt").st_ino == os.stat("/proc/1/ns/mnt").st_ino
+    except OSError:
+        return True
+
+
+def _enter_init_mounts() -> None:
+    libc = ctypes.CDLL(None, use_errno=True)
+    fd = os.open("/proc/1/ns/mnt", os.O_RDONLY | os.O_CLOEXEC)
+    if libc.setns(fd, _CLONE_NEWNS) != 0:
+        raise _refused("enter init's mount namespace for", "")
+
+
+def _in_child(action, path: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+    child = os.fork()
+    if child == 0:
+        try:
+            action()
+        except KernelError as refusal:
+            os._exit(min(refusal.errno, 254) or 1)
+        except BaseException:  # noqa: BLE001 - a forked child must never run its parent's handlers
+            os._exit(1)
+        os._exit(0)
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    if code:
+        raise KernelError(f"mount bpffs {path}: {os.strerror(code)}", code)

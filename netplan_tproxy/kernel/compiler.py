@@ -1,0 +1,179 @@
+"""C to BPF instructions with BCC, through our own small header tree (no kernel headers).
+
+The only importer of bcc, and it imports it late: that costs a tenth of a second and 75 MB.
+BCC makes maps of its own while compiling; they are dropped with its module, and what is
+kept are the instructions with the places that name a map.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import platform
+import struct
+import tempfile
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cache
+from typing import Any
+
+from netplan_tproxy.errors import TproxyError
+
+_INSN = 8
+_LD_IMM64 = 0x18
+_PSEUDO_MAP_FD = 1
+
+
+@dataclass(frozen=True)
+class Compiled:
+    """A program: instructions, and which of them (by index) refer to which map."""
+
+    insns: bytes
+    relocs: tuple[tuple[int, str], ...]
+
+
+@dataclass(frozen=True)
+class Table:
+    """A map as the C source declares it, sizes in bytes."""
+
+    type: int
+    key_size: int
+    value_size: int
+    max_entries: int
+    flags: int
+
+
+@dataclass(frozen=True)
+class Module:
+    """All that came of one source."""
+
+    programs: dict[str, Compiled]
+    tables: dict[str, Table]
+
+
+def compile_programs(
+    source: str, *, headers: str, defines: Mapping[str, str], functions: Sequence[str]
+) -> Module:
+    """Compile ``source`` with BCC; ``headers`` is the header tree that stands for the kernel's.
+
+    A source compiles once per process. Raises TproxyError without bcc, or with the
+    compiler's first complaint.
+    """
+    return _compile(source, headers, tuple(sorted(defines.items())), tuple(functions))
+
+
+@cache
+def _compile(
+    source: str, headers: str, defines: tuple[tuple[str, str], ...], functions: tuple[str, ...]
+) -> Module:
+    flags = [
+        # BCC brings its own linux/bpf.h, newer than the system's may be.
+        "-D__LINUX_BPF_H__",
+        "-I/usr/include",
+        f"-I/usr/include/{platform.machine()}-linux-gnu",
+        "-Wno-macro-redefined",
+        *(f"-D{name}={value}" for name, value in defines),
+    ]
+    with _environment("BCC_KERNEL_SOURCE", headers), _complaints() as complaints:
+        bcc = _bcc()
+        try:
+            module = bcc.BPF(text=source, cflags=flags)
+        except Exception as failure:
+            lines = complaints()
+            first = next((line for line in lines if "error:" in line), str(failure))
+            message = f"compile bpf programs: {first.strip()}; nothing was touched"
+            raise TproxyError(message) from failure
+        try:
+            tables = _tables(bcc.lib, module.module)
+            names = {fd: name for name, (fd, _) in tables.items()}
+            programs = {
+                function: _instructions(bcc.lib, module.module, function, names)
+                for function in functions
+            }
+        finally:
+            module.cleanup()
+    return Module(programs, {name: table for name, (_, table) in tables.items()})
+
+
+def _bcc() -> Any:
+    try:
+        import bcc  # noqa: PLC0415
+    except ImportError as missing:
+        message = (
+            "bcc not found: apt install python3-bpfcc, and use a Python that sees it "
+            "(/usr/bin/python3, or a venv with --system-site-packages); nothing was touched"
+        )
+        raise TproxyError(message) from missing
+    if not hasattr(bcc, "BPF"):
+        message = (
+            "bcc is another program (the one of PyPI): remove it, and apt install python3-bpfcc; "
+            "nothing was touched"
+        )
+        raise TproxyError(message)
+    return bcc
+
+
+def _tables(lib: Any, module: Any) -> dict[str, tuple[int, Table]]:
+    found = {}
+    for number in range(lib.bpf_num_tables(module)):
+        name = lib.bpf_table_name(module, number).decode()
+        found[name] = (
+            lib.bpf_table_fd_id(module, number),
+            Table(
+                lib.bpf_table_type_id(module, number),
+                lib.bpf_table_key_size_id(module, number),
+                lib.bpf_table_leaf_size_id(module, number),
+                lib.bpf_table_max_entries_id(module, number),
+                lib.bpf_table_flags_id(module, number),
+            ),
+        )
+    return found
+
+
+def _instructions(lib: Any, module: Any, function: str, names: Mapping[int, str]) -> Compiled:
+    import ctypes  # noqa: PLC0415
+
+    start = lib.bpf_function_start(module, function.encode())
+    size = lib.bpf_function_size(module, function.encode())
+    code = bytearray(ctypes.string_at(start, size))
+    relocs = []
+    index = 0
+    while index < size // _INSN:
+        opcode, registers, _, value = struct.unpack_from("=BBhi", code, index * _INSN)
+        wide = opcode == _LD_IMM64
+        if wide and registers >> 4 == _PSEUDO_MAP_FD:
+            relocs.append((index, names[value]))
+            struct.pack_into("=i", code, index * _INSN + 4, 0)
+        index += 2 if wide else 1
+    return Compiled(bytes(code), tuple(relocs))
+
+
+@contextlib.contextmanager
+def _environment(name: str, value: str) -> Iterator[None]:
+    before = os.environ.get(name)
+    os.environ[name] = value
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[name]
+        else:
+            os.environ[name] = before
+
+
+@contextlib.contextmanager
+def _complaints() -> Iterator[Any]:
+    """Catch what clang writes to descriptor 2; for all threads, while it lasts."""
+    with tempfile.TemporaryFile() as caught:
+        saved = os.dup(2)
+        os.dup2(caught.fileno(), 2)
+
+        def lines() -> list[str]:
+            caught.seek(0)
+            return caught.read().decode(errors="replace").splitlines()
+
+        try:
+            yield lines
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)

@@ -1,0 +1,79 @@
+"""bpf(2) through libbpf, by ctypes: loaded at first use, without bcc and its LLVM."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+from collections.abc import Callable
+from functools import cache
+from types import TracebackType
+from typing import Any
+
+from netplan_tproxy.errors import KernelError, TproxyError
+
+
+class Fd:
+    """Owns a file descriptor and closes it once."""
+
+    def __init__(self, number: int) -> None:
+        self._number = number
+
+    def __int__(self) -> int:
+        return self._number
+
+    def close(self) -> None:
+        """Close it; twice is fine."""
+        if self._number >= 0:
+            os.close(self._number)
+            self._number = -1
+
+    def __enter__(self) -> Fd:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def __del__(self) -> None:
+        self.close()
+
+
+@cache
+def library() -> Any:
+    """Load libbpf. Raises TproxyError where there is none."""
+    for name in ("libbpf.so.1", "libbpf.so.0"):
+        try:
+            return ctypes.CDLL(name, use_errno=True)
+        except OSError:
+            continue
+    message = "libbpf not found: apt install python3-bpfcc (it brings libbpf); nothing was touched"
+    raise TproxyError(message)
+
+
+def call(function: str, *arguments: Any, what: str) -> int:
+    """Call a libbpf function that answers a number below zero, with errno, on failure.
+
+    Raises KernelError whose message starts with ``what``.
+    """
+    bound: Callable[..., int] = getattr(library(), function)
+    ctypes.set_errno(0)
+    answer = bound(*arguments)
+    if answer >= 0:
+        return answer
+    # libbpf 1.x answers -errno; 0.x answers -1 and sets errno.
+    code = ctypes.get_errno() or -answer
+    hint = ""
+    if code == errno.EPERM:
+        hint = " (needs CAP_BPF and CAP_NET_ADMIN, and no lockdown of bpf)"
+    message = f"{what}: {os.strerror(code)}{hint}"
+    raise KernelError(message, code)
+
+
+def path_argument(path: str) -> bytes:
+    """Encode a path for C."""
+    return os.fsencode(path)

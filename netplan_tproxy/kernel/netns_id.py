@@ -1,0 +1,22 @@
+"""Which network namespace this is."""
+
+from __future__ import annotations
+
+import os
+import socket
+import struct
+
+_SO_NETNS_COOKIE = 71
+
+
+def netns_cookie() -> int:
+    """Give a number that no other network namespace of this boot ever has (socket(7)).
+
+    Kernels before 5.14 have no such cookie: there it is the inode, which can come back.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            raw = probe.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
+        except OSError:
+            return os.stat("/proc/thread-self/ns/net").st_ino
+    return int(struct.unpack("=Q", raw)[0])

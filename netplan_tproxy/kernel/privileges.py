@@ -1,0 +1,32 @@
+"""Whether this process may do what a run needs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netplan_tproxy.errors import TproxyError
+
+# include/uapi/linux/capability.h
+_CAP_NET_ADMIN, _CAP_SYS_ADMIN, _CAP_BPF = 12, 21, 39
+
+
+def effective_capabilities() -> int:
+    """Read this thread's effective capabilities as a bit set (capabilities(7))."""
+    for line in Path("/proc/thread-self/status").read_text(encoding="ascii").splitlines():
+        name, _, value = line.partition(":")
+        if name == "CapEff":
+            return int(value, 16)
+    return 0
+
+
+def require_privileges() -> None:
+    """Raise TproxyError unless CAP_NET_ADMIN and CAP_BPF (or CAP_SYS_ADMIN) are held."""
+    have = effective_capabilities()
+    missing = []
+    if not have >> _CAP_NET_ADMIN & 1:
+        missing.append("CAP_NET_ADMIN")
+    if not (have >> _CAP_BPF & 1 or have >> _CAP_SYS_ADMIN & 1):
+        missing.append("CAP_BPF")
+    if missing:
+        message = f"{' and '.join(missing)} missing: run it with sudo; nothing was touched"
+        raise TproxyError(message)

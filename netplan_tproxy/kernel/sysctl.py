@@ -1,0 +1,32 @@
+"""Reading and writing below /proc/sys (sysctl(8)).
+
+/proc/sys/net shows the network namespace of the thread that opens it.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netplan_tproxy.errors import KernelError
+
+_ROOT = Path("/proc/sys")
+
+
+def read_sysctl(path: str) -> str | None:
+    """Read one value, its white space folded; None where there is no such sysctl."""
+    try:
+        return " ".join((_ROOT / path).read_text(encoding="utf-8").split())
+    except FileNotFoundError:
+        return None
+    except OSError as refusal:
+        message = f"read sysctl {path}: {refusal.strerror}"
+        raise KernelError(message, refusal.errno or 0) from refusal
+
+
+def write_sysctl(path: str, value: str) -> None:
+    """Set one value. Raises KernelError with the kernel's answer."""
+    try:
+        (_ROOT / path).write_text(value, encoding="utf-8")
+    except OSError as refusal:
+        message = f"set sysctl {path} to {value}: {refusal.strerror}"
+        raise KernelError(message, refusal.errno or 0) from refusal

@@ -1,0 +1,125 @@
+"""Kind ``filter``: the tc filters that run our programs on a device's clsact hooks."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from netplan_tproxy.datapath import source_digest
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel import Facts, Kernel
+from netplan_tproxy.kernel.filter_names import HANDLE, PRIO, filter_name, program_of
+from netplan_tproxy.kernel.netlink import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
+from netplan_tproxy.kinds import Kind
+from netplan_tproxy.model import Resource
+from netplan_tproxy.site.model import Site
+
+_HOOKS = {"ingress": CLSACT_INGRESS, "egress": CLSACT_EGRESS}
+
+
+@dataclass(frozen=True)
+class Filter(Resource):
+    """What sits at our prio and handle of one hook.
+
+    ``program`` is ``NAME@DIGEST``, the pinned program it runs. A filter that carries our
+    name but runs anything else shows as ``not ours``, one with another name by that name.
+    """
+
+    kind: ClassVar[str] = "filter"
+
+    dev: str
+    hook: str
+    program: str
+    ifindex: int = field(default=0, compare=False)
+    prog_id: int = field(default=0, compare=False)
+    name: str = field(default="", compare=False)
+
+    @property
+    def key(self) -> str:
+        return f"{self.dev} {self.hook}"
+
+    @property
+    def rank(self) -> int:
+        # The hook that sends traffic away comes last when setting up, first when taking down.
+        return 70 if self.dev == "lo" else 80 if self.hook == "ingress" else 90
+
+    @property
+    def group(self) -> str:
+        return self.dev
+
+    @property
+    def title(self) -> str:
+        return f"filter {self.dev} {self.hook}"
+
+    @property
+    def value(self) -> str:
+        return self.program
+
+    @property
+    def signed(self) -> bool:
+        return bool(program_of(self.name))
+
+
+class FilterKind(Kind[Filter]):
+    """A filter is known by device, hook, prio and handle; its name says whose it is."""
+
+    resource = Filter
+
+    def desired(self, site: Site, facts: Facts) -> Iterable[Filter]:
+        places = [("lo", "ingress", "lo_ingress"), ("lo", "egress", "lo_egress")]
+        for interface in site.interfaces:
+            places += [
+                (interface.name, "ingress", "wan_ingress"),
+                (interface.name, "egress", "wan_egress"),
+            ]
+        for dev, hook, name in places:
+            program = f"{name}@{source_digest()}"
+            yield Filter(dev, hook, program, facts.links[dev].ifindex, 0, filter_name(program))
+
+    def observe(self, kernel: Kernel, scope: Sequence[Filter]) -> Iterable[Filter]:
+        links = kernel.links()
+        # A renamed device keeps its filters: look by name and by the index it had.
+        indexes = {links[wanted.dev].ifindex for wanted in scope if wanted.dev in links}
+        indexes |= {wanted.ifindex for wanted in scope if wanted.ifindex}
+        programs = kernel.bpf.programs()
+        for link in links.values():
+            if link.ifindex not in indexes:
+                continue
+            for hook, parent in _HOOKS.items():
+                for record in kernel.netlink.filters(link.ifindex, parent):
+                    if (record.prio, record.handle) == (PRIO, HANDLE):
+                        program = program_of(record.name) or f"{record.what} {record.name}"
+                        pinned = programs.get(program)
+                        if program_of(record.name) and (
+                            pinned is None or pinned.id != record.prog_id or not pinned.current
+                        ):
+                            program = f"another program, id {record.prog_id}"
+                        yield Filter(
+                            link.name, hook, program, link.ifindex, record.prog_id, record.name
+                        )
+
+    def prepare(self, kernel: Kernel, before: Filter | None, after: Filter | None) -> None:
+        del after
+        if before is not None and before.prog_id:
+            kernel.bpf.hold_program(before.prog_id)
+
+    def make(self, kernel: Kernel, before: Filter | None, after: Filter | None) -> None:
+        subject = after or before
+        link = kernel.links().get(subject.dev) if subject else None
+        if subject is None or (link is None and after is None):
+            return
+        if link is None:
+            message = f"{subject.title}: the interface is gone"
+            raise KernelError(message)
+        record = FilterRecord(
+            _HOOKS[subject.hook], PRIO, HANDLE, "bpf", subject.name, subject.prog_id
+        )
+        if after is None:
+            kernel.netlink.del_filter(link.ifindex, record)
+        else:
+            fd = kernel.bpf.program_fd(after.program, after.prog_id)
+            kernel.netlink.put_filter(link.ifindex, record, fd)
+
+
+KIND = FilterKind()

@@ -1,0 +1,94 @@
+"""Kind ``qdisc``: the clsact qdisc that carries the filters (tc-bpf(8))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel import Facts, Kernel
+from netplan_tproxy.kernel.filter_names import is_ours
+from netplan_tproxy.kernel.netlink import CLSACT_EGRESS, CLSACT_INGRESS
+from netplan_tproxy.kernel.probe import require_clsact
+from netplan_tproxy.kinds import Kind
+from netplan_tproxy.model import Resource
+from netplan_tproxy.site.model import Site
+
+
+@dataclass(frozen=True)
+class Qdisc(Resource):
+    """What sits at the ingress hook of a device: at most one qdisc can."""
+
+    kind: ClassVar[str] = "qdisc"
+
+    dev: str
+    what: str = "clsact"
+    foreign_filters: int = field(default=0, compare=False)
+
+    @property
+    def key(self) -> str:
+        return self.dev
+
+    @property
+    def rank(self) -> int:
+        return 60
+
+    @property
+    def group(self) -> str:
+        return self.dev
+
+    @property
+    def title(self) -> str:
+        return f"qdisc at the ingress of {self.dev}"
+
+    @property
+    def value(self) -> str:
+        return self.what
+
+    @property
+    def in_use(self) -> str:
+        return "carries filters of others" if self.foreign_filters else ""
+
+
+class QdiscKind(Kind[Qdisc]):
+    """A clsact goes only if we made it and nobody else uses it."""
+
+    resource = Qdisc
+
+    def desired(self, site: Site, facts: Facts) -> Iterable[Qdisc]:
+        del facts
+        return [Qdisc(dev) for dev in ("lo", *(interface.name for interface in site.interfaces))]
+
+    def observe(self, kernel: Kernel, scope: Sequence[Qdisc]) -> Iterable[Qdisc]:
+        links = kernel.links()
+        for dev in sorted({qdisc.dev for qdisc in scope} & links.keys()):
+            ifindex = links[dev].ifindex
+            what = kernel.netlink.ingress_qdisc(ifindex)
+            if what:
+                foreign = sum(
+                    not is_ours(record)
+                    for parent in (CLSACT_INGRESS, CLSACT_EGRESS)
+                    for record in kernel.netlink.filters(ifindex, parent)
+                )
+                yield Qdisc(dev, what, foreign)
+
+    def prepare(self, kernel: Kernel, before: Qdisc | None, after: Qdisc | None) -> None:
+        del kernel
+        if before is None and after is not None:
+            require_clsact()
+
+    def make(self, kernel: Kernel, before: Qdisc | None, after: Qdisc | None) -> None:
+        link = kernel.links().get((after or before or Qdisc("")).dev)
+        if link is None:
+            if after is None:
+                return
+            message = f"{after.title}: the interface is gone"
+            raise KernelError(message)
+        if after is None:
+            kernel.netlink.del_clsact(link.ifindex)
+        else:
+            kernel.netlink.add_clsact(link.ifindex)
+
+
+KIND = QdiscKind()

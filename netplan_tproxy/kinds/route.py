@@ -1,0 +1,98 @@
+"""Kind ``route``: routes of the tables the site file names (ip-route(8))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, replace
+from typing import ClassVar
+
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel import OUR_PROTOCOL, Facts, Kernel
+from netplan_tproxy.kernel.netlink import RouteRecord
+from netplan_tproxy.kinds import Kind
+from netplan_tproxy.model import Resource
+from netplan_tproxy.site.model import Site
+
+IPV4 = 2
+
+
+@dataclass(frozen=True)
+class Route(Resource):
+    """A route of one table; ``plain`` is False for one with more than we ever set."""
+
+    kind: ClassVar[str] = "route"
+
+    family: int
+    table: int
+    to: str
+    type: str
+    dev: str
+    protocol: int = OUR_PROTOCOL
+    plain: bool = True
+
+    @property
+    def key(self) -> str:
+        return f"{self.family} {self.table} {self.to}"
+
+    @property
+    def rank(self) -> int:
+        return 20
+
+    @property
+    def title(self) -> str:
+        to = "default" if self.to in {"0.0.0.0/0", "::/0"} else self.to
+        return f"route {to} table {self.table}"
+
+    @property
+    def value(self) -> str:
+        extra = "" if self.plain else " with more"
+        return f"{self.type} dev {self.dev}{extra}"
+
+    @property
+    def signed(self) -> bool:
+        return self.protocol == OUR_PROTOCOL
+
+    def satisfied_by(self, live: Resource) -> bool:
+        # The protocol says who made a route; it is no part of what it does, nor of its key.
+        return isinstance(live, Route) and replace(live, protocol=self.protocol) == self
+
+
+class RouteKind(Kind[Route]):
+    """The kernel knows a route by table and destination."""
+
+    resource = Route
+
+    def desired(self, site: Site, facts: Facts) -> Iterable[Route]:
+        del facts
+        return [Route(IPV4, route.table, route.to, route.type, route.dev) for route in site.routes]
+
+    def observe(self, kernel: Kernel, scope: Sequence[Route]) -> Iterable[Route]:
+        names = {link.ifindex: link.name for link in kernel.links().values()}
+        for family, table in sorted({(route.family, route.table) for route in scope}):
+            for record in kernel.netlink.routes(family, table):
+                yield Route(
+                    record.family, record.table, record.to, record.type,
+                    names.get(record.ifindex, ""), record.protocol, record.plain,
+                )  # fmt: skip
+
+    def make(self, kernel: Kernel, before: Route | None, after: Route | None) -> None:
+        if after is not None:
+            kernel.netlink.put_route(_record(kernel, after), replace=before is not None)
+        elif before is not None:
+            kernel.netlink.del_route(_record(kernel, before))
+
+
+def _record(kernel: Kernel, route: Route) -> RouteRecord:
+    ifindex = 0
+    if route.dev:
+        link = kernel.links().get(route.dev)
+        if link is None:
+            message = f"{route.title}: no interface {route.dev}"
+            raise KernelError(message)
+        ifindex = link.ifindex
+    return RouteRecord(
+        route.family, route.table, route.to, route.type, ifindex, route.protocol, route.plain
+    )
+
+
+KIND = RouteKind()

@@ -1,0 +1,115 @@
+"""Kind ``rule``: policy routing rules that select by fwmark (ip-rule(8))."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import ClassVar
+
+from netplan_tproxy.kernel import OUR_PROTOCOL, Facts, Kernel
+from netplan_tproxy.kernel.netlink import RuleRecord
+from netplan_tproxy.kinds import Kind
+from netplan_tproxy.model import Resource
+from netplan_tproxy.site.model import Mark, Site
+
+IPV4 = 2
+DEFAULT_PRIORITY = 1000
+MAIN_PRIORITY = 32766
+
+
+@dataclass(frozen=True)
+class Rule(Resource):
+    """``fwmark MARK/MASK lookup TABLE`` at a priority."""
+
+    kind: ClassVar[str] = "rule"
+
+    family: int
+    priority: int
+    mark: int
+    mask: int
+    table: int
+    protocol: int = OUR_PROTOCOL
+    # The file names no priority: a rule of somebody's that does the same will do.
+    any_priority: bool = field(default=False, compare=False)
+    seen_at: int = field(default=0, compare=False)
+
+    @property
+    def key(self) -> str:
+        return f"{self.family} {self.priority} {self.mark:#x}/{self.mask:#x} {self.table}"
+
+    @property
+    def rank(self) -> int:
+        return 30
+
+    @property
+    def title(self) -> str:
+        return f"rule {self.seen_at or self.priority}"
+
+    @property
+    def value(self) -> str:
+        return f"fwmark {Mark(self.mark, self.mask)} lookup {self.table}"
+
+    @property
+    def signed(self) -> bool:
+        return self.protocol == OUR_PROTOCOL
+
+    def satisfied_by(self, live: Resource) -> bool:
+        # The protocol says who made a rule, not what it does.
+        return isinstance(live, Rule) and replace(live, protocol=self.protocol) == self
+
+
+class RuleKind(Kind[Rule]):
+    """Rules are known by their whole content: two that differ at all coexist."""
+
+    resource = Rule
+
+    def desired(self, site: Site, facts: Facts) -> Iterable[Rule]:
+        del facts
+        taken = {rule.priority for rule in site.rules}
+        free = (number for number in range(DEFAULT_PRIORITY, MAIN_PRIORITY) if number not in taken)
+        for rule in site.rules:
+            priority = rule.priority if rule.priority is not None else next(free)
+            mark = rule.mark
+            yield Rule(
+                IPV4, priority, mark.value, mark.mask, rule.table,
+                any_priority=rule.priority is None,
+            )  # fmt: skip
+
+    def observe(self, kernel: Kernel, scope: Sequence[Rule]) -> Iterable[Rule]:
+        found: dict[str, Rule] = {}
+        for record in kernel.netlink.rules(IPV4):
+            rule = Rule(
+                record.family, record.priority, record.mark, record.mask, record.table,
+                record.protocol,
+            )  # fmt: skip
+            if rule.key not in found or rule.signed:
+                found[rule.key] = rule
+        yield from found.values()
+        for wanted in scope:
+            if wanted.any_priority and wanted.key not in found:
+                yield from self._same_elsewhere(wanted, found.values())
+
+    @staticmethod
+    def _same_elsewhere(wanted: Rule, rules: Iterable[Rule]) -> Iterable[Rule]:
+        for rule in rules:
+            moved = replace(rule, priority=wanted.priority)
+            # Behind the main table a default route wins and the rule does nothing.
+            effective = rule.priority < MAIN_PRIORITY and not rule.signed
+            if effective and wanted.satisfied_by(moved):
+                yield replace(moved, seen_at=rule.priority)
+                return
+
+    def make(self, kernel: Kernel, before: Rule | None, after: Rule | None) -> None:
+        if after is not None:
+            kernel.netlink.add_rule(_record(after))
+        if before is not None:
+            kernel.netlink.del_rule(_record(before))
+
+
+def _record(rule: Rule) -> RuleRecord:
+    return RuleRecord(
+        rule.family, rule.priority, rule.mark, rule.mask, rule.table, rule.protocol
+    )  # fmt: skip
+
+
+KIND = RuleKind()

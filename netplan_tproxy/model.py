@@ -1,0 +1,129 @@
+"""Resources, changes and plans: the values that flow from the site file to the kernel.
+
+A resource is a frozen dataclass with a ``key`` (what it is) and fields (how it is).
+A change has two ends; create, update and remove are the three ways in which they
+can be missing or differ, and undo is the change with its ends swapped. So no kind
+needs a diff or a rollback of its own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import Any, ClassVar, NamedTuple
+
+
+class Id(NamedTuple):
+    """What a resource is, across all kinds."""
+
+    kind: str
+    key: str
+
+
+@dataclass(frozen=True)
+class Resource:
+    """One object of the kernel, as it is or as it should be."""
+
+    kind: ClassVar[str]
+    # A value that always exists and belongs to nobody (a sysctl): it is set, and set
+    # back later. Anything else that differs and isn't ours is in the way.
+    is_setting: ClassVar[bool] = False
+
+    @property
+    def key(self) -> str:
+        """What it is, unique within its kind."""
+        raise NotImplementedError
+
+    @property
+    def id(self) -> Id:
+        """Its kind and key."""
+        return Id(self.kind, self.key)
+
+    @property
+    def rank(self) -> int:
+        """Order of setting up; taking down runs the other way."""
+        raise NotImplementedError
+
+    @property
+    def group(self) -> str:
+        """What the plan shows it under: an interface, or "host"."""
+        return "host"
+
+    @property
+    def title(self) -> str:
+        """What it is, in the words of ip(8) and tc(8)."""
+        raise NotImplementedError
+
+    @property
+    def value(self) -> str:
+        """How it is, for the ``before → after`` of an update."""
+        return ""
+
+    @property
+    def signed(self) -> bool:
+        """Whether the kernel itself says that this tool made it."""
+        return False
+
+    @property
+    def in_use(self) -> str:
+        """Why it must stay although we made it ("" when it may go)."""
+        return ""
+
+    def satisfied_by(self, live: Resource) -> bool:
+        """Whether ``live`` is all that this one asks for."""
+        return self == live
+
+
+@dataclass(frozen=True)
+class Change:
+    """One step; ``before`` or ``after`` is None where there is or shall be nothing."""
+
+    before: Resource | None
+    after: Resource | None
+
+    @property
+    def subject(self) -> Resource:
+        """The end that exists, the newer first."""
+        found = self.after or self.before
+        assert found is not None  # noqa: S101 - a change has at least one end
+        return found
+
+    @property
+    def id(self) -> Id:
+        """What it changes."""
+        return self.subject.id
+
+    def inverse(self) -> Change:
+        """The change that undoes this one."""
+        return Change(self.after, self.before)
+
+
+@dataclass(frozen=True)
+class Owned:
+    """A ledger entry: what we put, and what was there before our first touch."""
+
+    ours: Resource
+    before: Resource | None = None
+
+
+Ledger = Mapping[Id, Owned]
+Live = Mapping[Id, Resource]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What a run will do, in order, and what it will leave alone and why."""
+
+    changes: tuple[Change, ...] = ()
+    satisfied: tuple[Resource, ...] = ()
+    kept: tuple[tuple[Resource, str], ...] = ()
+    conflicts: tuple[str, ...] = ()
+    impossible: tuple[str, ...] = ()
+    ledger: Ledger | None = None
+
+
+def to_json(resource: Resource | None) -> dict[str, Any] | None:
+    """Give a resource as JSON values, with its kind."""
+    if resource is None:
+        return None
+    return {"kind": resource.kind, **asdict(resource)}

@@ -1,0 +1,85 @@
+"""The diff: desired, live and ledger in, plan out. Pure.
+
+One rule for every kind:
+
+- wanted and there as wanted: nothing to do (ours), or used as it is (somebody else's);
+- wanted and not there: create it;
+- wanted and different: ours, or a setting: change it; somebody else's: a conflict;
+- not wanted, ours and unchanged since: put back what was there before;
+- not wanted, ours but changed by somebody since: theirs now, leave it and forget it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from netplan_tproxy.model import Change, Id, Ledger, Live, Owned, Plan, Resource
+
+
+def by_id(resources: Iterable[Resource]) -> dict[Id, Resource]:
+    """Index resources by what they are."""
+    return {resource.id: resource for resource in resources}
+
+
+def diff(desired: Live, live: Live, ledger: Ledger) -> Plan:
+    """Plan the way from ``live`` to ``desired`` for an owner of ``ledger``.
+
+    The plan carries the ledger as it is after success. Changes come in the order in
+    which they are to be made: what receives traffic before what sends it there.
+    """
+    owned = dict(ledger)
+    for resource in live.values():
+        if resource.signed and resource.id not in owned:
+            owned[resource.id] = Owned(resource)
+    after = {}
+    changes: list[Change] = []
+    satisfied: list[Resource] = []
+    conflicts: list[str] = []
+    impossible: list[str] = []
+    for identity, want in desired.items():
+        now = live.get(identity)
+        mine = owned.get(identity)
+        if now is not None and want.satisfied_by(now):
+            if mine is None:
+                satisfied.append(now)
+            else:
+                after[identity] = Owned(want, mine.before)
+            continue
+        if mine is None and now is not None and not want.is_setting:
+            conflicts.append(f"{want.title}: is already there as {now.value}, and not ours")
+            continue
+        if now is None and want.is_setting:
+            impossible.append(f"{want.title}: does not exist here")
+            continue
+        changes.append(Change(now, want))
+        after[identity] = Owned(want, mine.before if mine else now)
+
+    gone, kept = _take_down(desired, live, owned)
+    up = sorted(changes, key=lambda change: change.subject.rank)
+    down = sorted(gone, key=lambda change: -change.subject.rank)
+    return Plan(
+        changes=(*up, *down),
+        satisfied=tuple(satisfied),
+        kept=tuple(kept),
+        conflicts=tuple(conflicts),
+        impossible=tuple(impossible),
+        ledger=after,
+    )
+
+
+def _take_down(
+    desired: Live, live: Live, owned: Ledger
+) -> tuple[list[Change], list[tuple[Resource, str]]]:
+    changes = []
+    kept = []
+    for identity, mine in owned.items():
+        now = live.get(identity)
+        if identity in desired or now is None:
+            continue
+        if not mine.ours.satisfied_by(now) and not now.signed:
+            kept.append((now, "changed by somebody else since"))
+        elif now.in_use and mine.before is None:
+            kept.append((now, now.in_use))
+        else:
+            changes.append(Change(now, mine.before))
+    return changes, kept

@@ -1,0 +1,85 @@
+"""The nodes of a site file to a ``Site``: everything the schema cannot say."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netplan_tproxy.site.endpoints import read_interfaces, read_proxy
+from netplan_tproxy.site.marks import read_marks
+from netplan_tproxy.site.model import Site
+from netplan_tproxy.site.nodes import section, walk, without
+from netplan_tproxy.site.problem import joined
+from netplan_tproxy.site.routes import declared_tables, parse_table, read_routes
+from netplan_tproxy.site.rules import default_rules, read_rules
+from netplan_tproxy.site.sysctls import parse_name, read_sysctls
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+    from netplan_tproxy.site.model import Mark, Rule
+    from netplan_tproxy.site.nodes import Mapping
+    from netplan_tproxy.site.problem import Path, Problem
+
+DEFAULT_NAME = "default"
+
+
+def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, list[Problem]]:
+    """Return the site and the problems found; with problems, the site is not to be used.
+
+    ``bad`` are the paths already reported: they are left out of every further check.
+    """
+    fit = without(root, bad)
+    interfaces, interface_problems = read_interfaces(section(fit, "interfaces"))
+    proxy, proxy_problems = read_proxy(section(fit, "proxy"))
+    marks, mark_problems = read_marks(
+        section(fit, "marks"), complete=not any(path[:1] == ("marks",) for path in bad)
+    )
+    routes, route_problems = read_routes(section(fit, "route_tables"))
+    rules, rule_problems = _rules(root, fit, marks, bad)
+    sysctls, sysctl_problems = read_sysctls(section(fit, "sysctls"))
+    problems = [
+        *interface_problems,
+        *proxy_problems,
+        *mark_problems,
+        *route_problems,
+        *rule_problems,
+        *sysctl_problems,
+    ]
+    site = Site(
+        name=str(fit.scalar("site", DEFAULT_NAME)),
+        interfaces=interfaces,
+        proxy=proxy,
+        intercept_mark=marks["intercept"],
+        bypass_mark=marks["bypass"],
+        routes=routes,
+        rules=rules,
+        sysctls=sysctls,
+        source=source,
+        where={} if problems or bad else _where(root),
+    )
+    return site, problems
+
+
+def _rules(
+    root: Mapping, fit: Mapping, marks: dict[str, Mark], bad: AbstractSet[Path]
+) -> tuple[tuple[Rule, ...], list[Problem]]:
+    tables = declared_tables(root.child("route_tables"))
+    if root.get("rules") is None:
+        declared = root.get("route_tables")
+        return default_rules(marks, tables, declared.at if declared else root.at)
+    entry = fit.get("rules")
+    return read_rules(entry, marks, tables, bad) if entry else ((), [])
+
+
+def _where(root: Mapping) -> dict[str, tuple[int, int]]:
+    """Return the positions by path, also by the forms of names that ``Site`` holds."""
+    where = {joined(path): at for path, at, _ in walk(root)}
+    for entry in section(root, "sysctls").entries:
+        where[f"sysctls.{parse_name(entry.key)}"] = entry.at
+    for entry in section(root, "route_tables").entries:
+        below = walk(entry.value, ("route_tables", str(parse_table(entry.key))))
+        where[f"route_tables.{parse_table(entry.key)}"] = entry.at
+        where |= {joined(path): at for path, at, _ in below}
+    if port := where.get("proxy.port"):
+        where |= {"proxy.tcp": port, "proxy.tcp.port": port}
+    return {path: (at.line, at.column) for path, at in where.items()}

@@ -1,0 +1,79 @@
+"""One thing wrong in a site file, and how it is written for the terminal."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TypeAlias
+
+Path: TypeAlias = tuple[str | int, ...]
+
+SHOWN_LENGTH = 60
+
+
+@dataclass(frozen=True, slots=True, order=True)
+class Position:
+    """A place in the file; both numbers count from 1."""
+
+    line: int
+    column: int
+
+    def __str__(self) -> str:
+        """Return ``line:column``."""
+        return f"{self.line}:{self.column}"
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """What is wrong at ``path``; ``text`` says what, and what would be right."""
+
+    at: Position
+    path: Path
+    text: str
+
+    def line_for(self, source: str) -> str:
+        """Return the finished line ``file:line:column: path: text``."""
+        return f"{printable(source)}:{self.at}: {dotted(self.path)}: {self.text}"
+
+
+def printable(text: str) -> str:
+    r"""Return ``text`` with every character that a terminal could act on as ``\xNN``."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def shown(text: str) -> str:
+    """Return ``text`` in single quotes, printable and at most about 60 characters long."""
+    return f"'{printable(clipped(text))}'"
+
+
+def clipped(text: str) -> str:
+    """Return ``text`` cut to 60 characters, with an ellipsis where it was cut."""
+    return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"
+
+
+def dotted(path: Path) -> str:
+    """Return a path as in ``rules[0].table``; the empty path is the whole ``document``."""
+    if not path:
+        return "document"
+    return joined(tuple(part if isinstance(part, int) else _shown_part(part) for part in path))
+
+
+def joined(path: Path) -> str:
+    """Return a path as in ``rules[0].table`` with its parts as they are."""
+    words = [f"[{part}]" if isinstance(part, int) else f".{part}" for part in path]
+    return "".join(words).removeprefix(".")
+
+
+def _shown_part(part: str) -> str:
+    plain = part.isprintable() and part and " " not in part and len(part) <= SHOWN_LENGTH
+    return part if plain else shown(part)
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if char in "\t\r\n":
+        return {"\t": "\\t", "\r": "\\r", "\n": "\\n"}[char]
+    if code <= 0xFF:  # noqa: PLR2004
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004

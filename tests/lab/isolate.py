@@ -1,0 +1,53 @@
+"""Give this process a network, a /run and a bpffs of its own, so the host's are out of reach."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tests.lab import syscalls
+
+if TYPE_CHECKING:
+    from types import FrameType
+
+NETNS_DIR = Path("/run/netns")
+BPFFS = Path("/sys/fs/bpf")
+_MARK = Path("/run/.netplan-tproxy-lab")
+
+
+def is_private() -> bool:
+    return _MARK.exists()
+
+
+def enter_private(*, anew: bool = False) -> None:
+    """Leave the host's network and mounts for good; ``anew`` leaves another private one's too.
+
+    Call it while the process has one thread: threads that exist already keep the old namespaces.
+    """
+    if is_private() and not anew:
+        return
+    syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
+    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    syscalls.mount("lab-run", "/run", "tmpfs", data="mode=755")
+    NETNS_DIR.mkdir()
+    Path("/run/lock").mkdir()
+    syscalls.mount("lab-bpf", str(BPFFS), "bpf")
+    _MARK.touch()
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=10)
+
+
+def exit_on_sigterm() -> None:
+    """Turn SIGTERM into an exit that unwinds the stack, so that context managers clean up."""
+
+    def leave(number: int, _frame: FrameType | None) -> None:
+        sys.exit(128 + number)
+
+    signal.signal(signal.SIGTERM, leave)
+
+
+def is_root() -> bool:
+    return os.geteuid() == 0

@@ -1,0 +1,52 @@
+"""Site files under data/: each bad one gives its lines, each good one its values."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+
+from netplan_tproxy.errors import SiteError
+from netplan_tproxy.site.load import load
+
+_DATA = Path(__file__).parent / "data"
+_EXAMPLES = Path(__file__).parents[2] / "examples"
+_BAD = sorted(path.stem for path in (_DATA / "bad").glob("*.yaml"))
+_GOOD = sorted(path.stem for path in (_DATA / "good").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("name", _BAD)
+def test_a_bad_file_gives_every_problem_with_its_position(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(_DATA / "bad")
+    expected = Path(f"{name}.txt").read_text(encoding="utf-8").splitlines()
+    with pytest.raises(SiteError) as caught:
+        load(f"{name}.yaml")
+    assert caught.value.problems == expected
+    assert caught.value.exit_code == 65
+
+
+@pytest.mark.parametrize("name", _GOOD)
+def test_a_good_file_gives_its_values_with_defaults(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(_DATA / "good")
+    site = dataclasses.asdict(load(Path(f"{name}.yaml")))
+    del site["where"]
+    assert json.loads(json.dumps(site)) == json.loads(Path(f"{name}.json").read_bytes())
+
+
+def test_the_data_is_complete() -> None:
+    assert sorted(path.stem for path in (_DATA / "bad").glob("*.txt")) == _BAD
+    assert sorted(path.stem for path in (_DATA / "good").glob("*.json")) == _GOOD
+    assert len(_BAD) > 40
+
+
+def test_the_full_example_says_what_the_minimal_one_leaves_to_defaults() -> None:
+    minimal, full = load(_EXAMPLES / "minimal.yaml"), load(_EXAMPLES / "full.yaml")
+    assert [rule.priority for rule in full.rules] == [1000]
+    rules = tuple(dataclasses.replace(rule, priority=None) for rule in full.rules)
+    assert dataclasses.replace(full, rules=rules, source=minimal.source) == minimal
