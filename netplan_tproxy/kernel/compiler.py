@@ -8,6 +8,7 @@ kept are the instructions with the places that name a map.
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import os
 import platform
 import struct
@@ -114,6 +115,13 @@ def _bcc() -> Any:
 
 
 def _tables(lib: Any, module: Any) -> dict[str, tuple[int, Table]]:
+    # bcc's own ctypes declarations leave these out.
+    by_number = ("name", "fd_id", "type_id", "key_size_id", "leaf_size_id", "max_entries_id",
+                 "flags_id")  # fmt: skip
+    for suffix in by_number:
+        function = getattr(lib, f"bpf_table_{suffix}")
+        function.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
+        function.restype = ctypes.c_char_p if suffix == "name" else ctypes.c_int
     found = {}
     for number in range(lib.bpf_num_tables(module)):
         name = lib.bpf_table_name(module, number).decode()
@@ -131,8 +139,6 @@ def _tables(lib: Any, module: Any) -> dict[str, tuple[int, Table]]:
 
 
 def _instructions(lib: Any, module: Any, function: str, names: Mapping[int, str]) -> Compiled:
-    import ctypes  # noqa: PLC0415
-
     start = lib.bpf_function_start(module, function.encode())
     size = lib.bpf_function_size(module, function.encode())
     code = bytearray(ctypes.string_at(start, size))

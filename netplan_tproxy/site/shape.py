@@ -42,7 +42,7 @@ def shape_problems(root: Node) -> list[Problem]:
 
 def _refusals(root: Node) -> Iterator[Refusal]:
     # Importing it takes longer than all the rest of a run with nothing to do.
-    from jsonschema import Draft202012Validator
+    from jsonschema import Draft202012Validator  # noqa: PLC0415
 
     for error in Draft202012Validator(site_schema()).iter_errors(plain(root)):
         schema = cast("dict[str, Any]", error.schema)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
-from tests.demo.stage import Failed, RelayLog, Stage, alone
-from tests.lab import Capture, HttpServer, Lab, diff_snapshots, snapshot
+from tests.demo.stage import Failed, RelayLog, Stage
+from tests.lab import Capture, HttpServer, Lab, diff_snapshots, isolate, snapshot
 
 SITE = """\
 version: 1
@@ -22,7 +23,8 @@ BOUND = "curl -sS --max-time 5 --interface wan0 http://1.1.1.1/"
 
 def main() -> int:
     """Run the whole story; 0 if every claim in it held."""
-    alone()
+    isolate.start_over()
+    os.environ["PATH"] = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     try:
         with tempfile.TemporaryDirectory() as folder, Lab() as lab, HttpServer(lab.net) as internet:
             stage = Stage(lab.host, Path(folder))

@@ -2,34 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import subprocess
-import sys
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
-
-from tests.lab import isolate
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from tests.lab import Namespace
-
-BIN = Path(sys.executable).parent
-_INSIDE = "NETPLAN_TPROXY_DEMO_INSIDE"
-
-
-def alone() -> None:
-    """Start over in namespaces of our own: whatever ends this process ends all in them."""
-    if os.environ.pop(_INSIDE, ""):
-        isolate.enter_private(anew=True)
-        isolate.exit_on_sigterm()
-        os.environ["PATH"] = f"{BIN}:{os.environ['PATH']}"
-        return
-    namespaces = ["--mount", "--net", "--pid", "--fork", "--kill-child", "--mount-proc"]
-    words = ["unshare", *namespaces, "--", sys.executable, "-m", "tests.demo.demo"]
-    os.execvpe(words[0], words, {**os.environ, _INSIDE: "1"})  # noqa: S606 - no shell wanted
 
 
 class Failed(Exception):  # noqa: N818 - a claim that failed, not an error

@@ -40,6 +40,27 @@ def enter_private(*, anew: bool = False) -> None:
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=10)
 
 
+def start_over() -> None:
+    """Go on in a child whose end, even by SIGKILL, ends every process it has started.
+
+    The child is the first process of a pid namespace; this process waits for it and exits as it
+    does. SIGTERM is handed on; Ctrl-C reaches both by itself.
+    """
+    syscalls.unshare(syscalls.CLONE_NEWPID)
+    child = os.fork()
+    if child == 0:
+        syscalls.die_with_parent()
+        enter_private(anew=True)
+        syscalls.mount("proc", "/proc", "proc")
+        exit_on_sigterm()
+        return
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, _: os.kill(child, number))
+    _, status = os.waitpid(child, 0)
+    code = os.waitstatus_to_exitcode(status)
+    sys.exit(code if code >= 0 else 128 - code)
+
+
 def exit_on_sigterm() -> None:
     """Turn SIGTERM into an exit that unwinds the stack, so that context managers clean up."""
 

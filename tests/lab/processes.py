@@ -49,11 +49,18 @@ def _stop_stranger(pid: int) -> None:
             os.kill(pid, number)
         except ProcessLookupError:
             return
-        deadline = time.monotonic() + 1
-        while time.monotonic() < deadline:
-            if not _is_alive(pid):
-                return
-            time.sleep(0.01)
+        if ends_within(pid, 1):
+            return
+
+
+def ends_within(pid: int, seconds: float) -> bool:
+    """Wait until a process that need not be a child has ended."""
+    deadline = time.monotonic() + seconds
+    while _is_alive(pid):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.01)
+    return True
 
 
 def _is_alive(pid: int) -> bool:
