@@ -1,29 +1,61 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
+/* The socket that a received packet with this key belongs to, referenced. */
+static __always_inline struct bpf_sock *
+socket_get(struct __sk_buff *skb, const struct flow_key *k, u32 udp, u32 v6)
+{
+	struct bpf_sock_tuple t = {};
+
+	if (v6)
+		return udp ? bpf_sk_lookup_udp(skb, (void *)k, sizeof(t.ipv6),
+					       BPF_F_CURRENT_NETNS, 0)
+			   : bpf_skc_lookup_tcp(skb, (void *)k, sizeof(t.ipv6),
+						BPF_F_CURRENT_NETNS, 0);
+	t.ipv4.saddr = k->saddr[3];
+	t.ipv4.daddr = k->daddr[3];
+	t.ipv4.sport = k->sport;
+	t.ipv4.dport = k->dport;
+	return udp ? bpf_sk_lookup_udp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0)
+		   : bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+}
+
+/* Its state; 0: there is none. */
+static __always_inline u32 socket_state(struct __sk_buff *skb, const struct packet *p)
+{
+	struct bpf_sock *sk = socket_get(skb, &p->key, 0, p->v6);
+	u32 state;
+
+	if (!sk)
+		return 0;
+	state = sk->state;
+	bpf_sk_release(sk);
+	return state;
+}
+
 /* The proxy's listening socket, referenced; release it. The client's address
  * and port go into the lookup because SO_REUSEPORT groups hash over them. */
 static __always_inline struct bpf_sock *
 listener_get(struct __sk_buff *skb, const struct packet *p, const struct config *c)
 {
-	struct bpf_sock_tuple t = {};
+	u32 udp = p->key.proto == IPPROTO_UDP;
+	const struct listener *l = &c->listeners[udp * 2 + !!p->v6];
+	struct flow_key k = p->key;
 	struct bpf_sock *sk;
 
-	t.ipv4.saddr = p->tuple.ipv4.saddr;
-	t.ipv4.sport = p->tuple.ipv4.sport;
-	t.ipv4.daddr = c->tcp4.addr;
-	t.ipv4.dport = c->tcp4.port;
-	sk = bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	__builtin_memcpy(k.daddr, l->addr, 16);
+	k.dport = l->port;
+	sk = socket_get(skb, &k, udp, p->v6);
 	if (!sk)
 		return NULL;
-	if (sk->state == STATE_LISTEN)
+	if (udp || sk->state == STATE_LISTEN)
 		return sk;
 	bpf_sk_release(sk);
 
 	/* The client may have used this very port to talk to the listener itself. */
-	t.ipv4.saddr = 0;
-	t.ipv4.sport = 0;
-	sk = bpf_skc_lookup_tcp(skb, &t, sizeof(t.ipv4), BPF_F_CURRENT_NETNS, 0);
+	__builtin_memset(k.saddr, 0, 16);
+	k.sport = 0;
+	sk = socket_get(skb, &k, 0, p->v6);
 	if (!sk)
 		return NULL;
 	if (sk->state == STATE_LISTEN)
@@ -32,17 +64,47 @@ listener_get(struct __sk_buff *skb, const struct packet *p, const struct config 
 	return NULL;
 }
 
-/* State of the socket that a received packet of this tuple belongs to; 0: none. */
-static __always_inline u32 tuple_state(struct __sk_buff *skb, struct packet *p)
+static __always_inline bool has_listener(struct __sk_buff *skb, const struct packet *p,
+					 const struct config *c)
 {
-	struct bpf_sock *sk;
-	u32 state;
+	struct bpf_sock *sk = listener_get(skb, p, c);
 
-	sk = bpf_skc_lookup_tcp(skb, &p->tuple, sizeof(p->tuple.ipv4),
-				BPF_F_CURRENT_NETNS, 0);
 	if (!sk)
-		return 0;
-	state = sk->state;
+		return false;
 	bpf_sk_release(sk);
-	return state;
+	return true;
+}
+
+/* Give the packet to the listener. Returns what became of it. */
+static __always_inline u32 assign_listener(struct __sk_buff *skb, const struct packet *p,
+					   const struct config *c)
+{
+	struct bpf_sock *sk = listener_get(skb, p, c);
+	long err;
+
+	if (!sk)
+		return OUT_NO_LISTENER;
+	err = bpf_sk_assign(skb, sk, 0);
+	bpf_sk_release(sk);
+	return err ? OUT_ASSIGN_FAILED : OUT_NEW;
+}
+
+/* A datagram goes to the proxy's socket that is connected to this client, if the
+ * proxy made one, else to the listener; not to one that is only bound there, which
+ * proxies make to send replies from (so does nft_tproxy). */
+static __always_inline u32 assign_datagram(struct __sk_buff *skb, const struct packet *p,
+					   const struct config *c)
+{
+	struct bpf_sock *sk = socket_get(skb, &p->key, 1, p->v6);
+	long err;
+
+	if (!sk)
+		return assign_listener(skb, p, c);
+	if (sk->state != STATE_ESTABLISHED) {
+		bpf_sk_release(sk);
+		return assign_listener(skb, p, c);
+	}
+	err = bpf_sk_assign(skb, sk, 0);
+	bpf_sk_release(sk);
+	return err ? OUT_ASSIGN_FAILED : OUT_INTERCEPTED;
 }

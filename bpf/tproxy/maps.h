@@ -4,49 +4,98 @@
 /* The maps. User space creates them (netplan_tproxy/datapath.py) and puts their
  * descriptors into the program; what stands here gives the layouts. */
 
+/* Addresses are 128 bits in network order; IPv4 ones are mapped, ::ffff:0:0/96
+ * (RFC 4291, 2.5.5.2). The first 36 bytes are those of bpf_sock_tuple.ipv6. */
+struct flow_key {
+	u32 saddr[4];
+	u32 daddr[4];
+	u16 sport;
+	u16 dport;
+	u32 proto;
+};
+
 struct listener {
-	u32 addr;              /* network order */
+	u32 addr[4];           /* network order, IPv4 in the last word */
 	u16 port;              /* network order */
 	u16 enabled;
 };
 
-struct config {
-	u32 mark;
-	u32 mark_mask;
-	u32 bypass;
-	u32 bypass_mask;
-	u32 lo;                /* ifindex of the loopback device */
-	u32 reserved;
-	struct listener tcp4;
+struct mark {
+	u32 value;
+	u32 mask;
 };
 
-/* A hash, not an array: an update swaps the whole element under RCU, so no
- * packet sees half of it. */
+#define BYPASS_MARKS 8
+
+/* Each u64 names a set in `sets`; 0: this dimension is not named in the file. */
+struct policy {
+	u64 from;
+	u64 to;
+	u64 ports;
+	u64 bypass_from;
+	u64 bypass_to;
+	u64 bypass_ports;
+	u64 bypass_users;
+	u64 bypass_cgroups;
+};
+
+struct config {
+	struct policy policy;
+	struct mark intercept;
+	struct mark bypass[BYPASS_MARKS];   /* unused ones have mask 0 */
+	struct listener listeners[4];       /* tcp, tcp6, udp, udp6 */
+	u32 lo;                             /* ifindex of the loopback device */
+	u32 when_down;
+};
+
+/* A hash, not an array: an update swaps the whole element under RCU, so a
+ * packet sees the old policy or the new one, never half of one. */
 BPF_TABLE("hash", u32, struct config, config, 1);
+
+/* Sets of prefixes, each filled and frozen before the config names it: networks
+ * (128 bits), ports (16), users (32) and cgroup ids (64), in network order. */
+struct prefix {
+	u32 length;
+	u32 bits[4];
+};
+BPF_F_TABLE("lpm_trie", struct prefix, u8, set, 1, BPF_F_NO_PREALLOC);
+BPF_HASH_OF_MAPS(sets, u64, "set", 256);
 
 enum verdict { VERDICT_BYPASS = 1, VERDICT_INTERCEPT, VERDICT_REPLY };
 
-/* Lives and dies with a socket: the client's (BYPASS, INTERCEPT) or the
+/* Lives and dies with a TCP socket: the client's (BYPASS, INTERCEPT) or the
  * proxy's (REPLY: the client is bound to a device). */
 struct flow {
-	u32 verdict;
-	u32 ifindex;
-	u32 daddr;
+	u32 daddr[4];
 	u16 dport;
-	u16 pad;
+	u16 verdict;
+	u32 ifindex;
 };
 BPF_SK_STORAGE(flows, struct flow);
 
-/* Replies to device-bound clients must arrive on their device. Holds a flow
- * until the proxy's socket exists to carry it in `flows`, and again for the
- * last packets, which are sent without a socket. */
-struct reply_key {
-	u32 client;
-	u32 server;
-	u16 client_port;
-	u16 server_port;
+/* Verdicts of what has no local TCP socket to keep them: UDP, and forwarded TCP
+ * that was intercepted. Full: the least recently used is forgotten; a UDP flow is
+ * then decided again, a TCP one has its proxy socket. */
+BPF_TABLE("lru_hash", struct flow_key, u32, tracked, 65536);
+
+/* UDP that came in from outside, seen from our side: its answers are no flows of
+ * ours. Apart from `tracked`, so that a flood from outside evicts none of those. */
+BPF_TABLE("lru_hash", struct flow_key, u32, inbound, 65536);
+
+/* Replies to device-bound clients must arrive on their device. Holds a TCP flow
+ * until the proxy's socket exists to carry it in `flows`, and again for the last
+ * packets, which are sent without a socket; and UDP flows. The key is seen from
+ * the client. Every packet of the client puts an evicted entry back. */
+BPF_TABLE("lru_hash", struct flow_key, u32, replies, 65536);
+
+/* Datagrams whose first fragment was dropped, so that the later ones are too. */
+struct fragment_key {
+	u32 saddr[4];
+	u32 daddr[4];
+	u32 id;
+	u32 proto;
 };
-BPF_TABLE("lru_hash", struct reply_key, u32, replies, 65536);
+BPF_TABLE("lru_hash", struct fragment_key, u32, fragments, 4096);
 
 struct counter_key {
 	u32 ifindex;
@@ -56,4 +105,4 @@ struct counter {
 	u64 packets;
 	u64 bytes;
 };
-BPF_TABLE("percpu_hash", struct counter_key, struct counter, counters, 4096);
+BPF_TABLE("percpu_hash", struct counter_key, struct counter, counters, 8192);

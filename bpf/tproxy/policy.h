@@ -1,25 +1,116 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-static __always_inline bool never_intercepted(u32 daddr)
-{
-	u32 a = bpf_ntohl(daddr);
+/* How deep cgroups are looked at; a named one further down does not match. */
+#define CGROUP_LEVELS 12
 
+static __always_inline bool in_set(u64 id, const struct prefix *what)
+{
+	void *found = sets.lookup(&id);
+
+	return found && bpf_map_lookup_elem(found, (void *)what);
+}
+
+static __always_inline bool network_in(u64 id, const u32 *addr)
+{
+	struct prefix what = {.length = 128, .bits = {addr[0], addr[1], addr[2], addr[3]}};
+
+	return in_set(id, &what);
+}
+
+static __always_inline bool port_in(u64 id, u16 port)
+{
+	struct prefix what = {.length = 16};
+
+	*(u16 *)what.bits = port;
+	return in_set(id, &what);
+}
+
+static __always_inline bool user_in(u64 id, struct __sk_buff *skb)
+{
+	struct prefix what = {.length = 32, .bits = {bpf_htonl(bpf_get_socket_uid(skb))}};
+
+	return in_set(id, &what);
+}
+
+/* A socket is in a cgroup when it is in any below it. */
+static __always_inline bool cgroup_in(u64 id, struct __sk_buff *skb)
+{
+	struct prefix what = {.length = 64};
+	u64 cgroup;
+	int level;
+
+#pragma unroll
+	for (level = 1; level <= CGROUP_LEVELS; level++) {
+		cgroup = bpf_skb_ancestor_cgroup_id(skb, level);
+		if (!cgroup)
+			return false;
+		what.bits[0] = bpf_htonl(cgroup >> 32);
+		what.bits[1] = bpf_htonl((u32)cgroup);
+		if (in_set(id, &what))
+			return true;
+	}
+	return false;
+}
+
+static __always_inline bool never_intercepted(const struct packet *p)
+{
+	const u32 *d = p->key.daddr, *s = p->key.saddr;
+	u32 a;
+
+	if (p->v6) {
+		a = bpf_ntohl(d[0]);
+		return a >> 24 == 0xff                          /* multicast */
+		    || a >> 22 == 0xfe80 >> 6                   /* link-local, to */
+		    || bpf_ntohl(s[0]) >> 22 == 0xfe80 >> 6     /* and from: NDP, DHCPv6 */
+		    || !(d[0] | d[1] | (d[2] & ~bpf_htonl(0xffff)));  /* ::1, ::, mapped IPv4 */
+	}
+	a = bpf_ntohl(d[3]);
 	return a >> 24 == 0                    /* "this" network, RFC 1122 */
 	    || a >> 24 == 127                  /* loopback */
 	    || a >> 16 == 0xa9fe               /* link-local, RFC 3927 */
-	    || a >= 0xe0000000;                /* multicast, reserved, broadcast */
+	    || a >= 0xe0000000                 /* multicast, reserved, broadcast */
+	    || !s[3];                          /* no address yet: DHCP */
 }
 
-/* Asked once per connection, at its first packet. */
-static __always_inline u32 decide(struct __sk_buff *skb, const struct packet *p,
-				  const struct config *c)
+static __always_inline bool bypass_marked(const struct config *c, u32 mark)
 {
-	if (!c->tcp4.enabled)
-		return OUT_OTHER_PROTOCOL;
-	if ((skb->mark & c->bypass_mask) == c->bypass)
-		return OUT_BYPASS_MARK;
-	if (never_intercepted(p->tuple.ipv4.daddr))
+	int i;
+
+#pragma unroll
+	for (i = 0; i < BYPASS_MARKS; i++)
+		if (c->bypass[i].mask && (mark & c->bypass[i].mask) == c->bypass[i].value)
+			return true;
+	return false;
+}
+
+/* Asked once per flow, at its first packet. `local`: this host's own socket sent it. */
+static __always_inline u32 decide(struct __sk_buff *skb, const struct packet *p,
+				  const struct config *c, bool local)
+{
+	const struct policy *y = &c->policy;
+
+	if (!c->listeners[(p->key.proto == IPPROTO_UDP) * 2 + !!p->v6].enabled)
+		return OUT_NO_PROXY;
+	if (never_intercepted(p))
 		return OUT_BYPASS_ADDRESS;
+	if (bypass_marked(c, skb->mark))
+		return OUT_BYPASS_MARK;
+	if ((y->from && !network_in(y->from, p->key.saddr))
+	    || (y->to && !network_in(y->to, p->key.daddr))
+	    || (y->ports && !port_in(y->ports, p->key.dport)))
+		return OUT_NOT_NAMED;
+	if (y->bypass_from && network_in(y->bypass_from, p->key.saddr))
+		return OUT_BYPASS_FROM;
+	if (y->bypass_to && network_in(y->bypass_to, p->key.daddr))
+		return OUT_BYPASS_TO;
+	if (y->bypass_ports && port_in(y->bypass_ports, p->key.dport))
+		return OUT_BYPASS_PORT;
+	if (!local)
+		return OUT_INTERCEPTED;
+	if (y->bypass_users && user_in(y->bypass_users, skb))
+		return OUT_BYPASS_USER;
+	if (y->bypass_cgroups && cgroup_in(y->bypass_cgroups, skb))
+		return OUT_BYPASS_CGROUP;
 	return OUT_INTERCEPTED;
 }
