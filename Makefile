@@ -40,7 +40,7 @@ lint: packages .venv/dev.stamp
 	$(BIN)/lint-imports
 
 test: lint
-	$(BIN)/python -m pytest --max-skips-file .ci/skips $(PYTEST_ARGS)
+	$(BIN)/python -m pytest --max-skips-file=.ci/skips $(PYTEST_ARGS)
 
 format: packages .venv/dev.stamp
 	$(BIN)/ruff check --fix .
