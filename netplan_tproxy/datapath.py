@@ -1,87 +1,63 @@
-"""The BPF side as seen from user space: programs, maps, layouts, identity. Pure.
-
-The layouts mirror bpf/tproxy/maps.h and the outcomes bpf/tproxy/consts.h; a test
-compares both with what the compiler sees.
-"""
+"""The programs as seen from user space: what there is, where it goes, who it is. Pure."""
 
 from __future__ import annotations
 
 import hashlib
 import re
-import struct
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from netplan_tproxy.site.model import Listener, Mark
+from netplan_tproxy.layouts import MAPS
+from netplan_tproxy.site.model import Site
 
 LICENSE = "Dual BSD/GPL"
 SOURCE = "tproxy.c"
-PROGRAMS = ("wan_egress", "wan_ingress", "lo_ingress", "lo_egress")
 
-HASH, PERCPU_HASH, LRU_HASH, SK_STORAGE = 1, 5, 9, 24
-NO_PREALLOC = 1
-
+# What became of a packet, in the order of enum outcome (bpf/tproxy/consts.h).
 OUTCOMES = (
-    "intercepted", "reply", "new", "refused", "other_protocol", "forwarded", "untracked",
-    "bypass_mark", "bypass_address", "malformed", "fragment", "no_memory", "no_listener",
-    "assign_failed", "time_wait", "unconfigured",
+    "intercepted", "reply", "new", "refused", "down_bypassed", "other_protocol", "no_proxy",
+    "vlan", "forwarded", "local", "not_forwarding", "untracked", "not_named", "bypass_mark",
+    "bypass_address", "bypass_from", "bypass_to", "bypass_port", "bypass_user",
+    "bypass_cgroup", "malformed", "fragment", "fragment_dropped", "no_memory", "no_listener",
+    "assign_failed", "time_wait", "icmp", "unconfigured",
 )  # fmt: skip
+
+# ARPHRD numbers (linux/if_arp.h) of devices with an Ethernet header, and with none.
+ETHERNET = frozenset({1, 772})
+RAW_IP = frozenset({512, 519, 768, 769, 776, 778, 0xFFFE})
 
 
 @dataclass(frozen=True)
-class MapLayout:
-    """What a map is; ``type`` as in enum bpf_map_type, sizes in bytes."""
+class Place:
+    """A hook of a device, and the program that belongs there."""
 
-    name: str
-    type: int
-    key_size: int
-    value_size: int
-    max_entries: int
-    flags: int = 0
-
-    @property
-    def pin(self) -> str:
-        """The pin's name. It holds the layout: another layout is another map."""
-        layout = f"{self.type} {self.key_size} {self.value_size} {self.max_entries} {self.flags}"
-        return f"{self.name}@{hashlib.sha256(layout.encode()).hexdigest()[:8]}"
+    dev: str
+    hook: str
+    program: str
 
 
-_LISTENER = struct.Struct("!4sHxx")
-_CONFIG = struct.Struct("=IIIIII8s")
-COUNTER_KEY = struct.Struct("=II")
-COUNTER = struct.Struct("=QQ")
-
-CONFIG = MapLayout("config", HASH, 4, _CONFIG.size, 1)
-FLOWS = MapLayout("flows", SK_STORAGE, 4, 16, 0, NO_PREALLOC)
-REPLIES = MapLayout("replies", LRU_HASH, 12, 4, 65536)
-COUNTERS = MapLayout("counters", PERCPU_HASH, COUNTER_KEY.size, COUNTER.size, 4096)
-MAPS = (CONFIG, FLOWS, REPLIES, COUNTERS)
-
-
-def pack_config(mark: Mark, bypass: Mark, lo: int, tcp4: Listener | None) -> bytes:
-    """Give ``struct config``."""
-    return _CONFIG.pack(
-        mark.value, mark.mask, bypass.value, bypass.mask, lo, 0, _pack_listener(tcp4)
-    )
+def places(site: Site, link_types: Mapping[str, int]) -> list[Place]:
+    """Give what goes where; ``link_types`` are the devices' ARPHRD numbers."""
+    found = [Place("lo", "ingress", "lo_ingress"), Place("lo", "egress", "lo_egress")]
+    for interface in site.interfaces:
+        suffix = "_l3" if link_types[interface.name] in RAW_IP else ""
+        side = "lan" if "forward" in interface.intercept else "wan"
+        found.append(Place(interface.name, "ingress", f"{side}_ingress{suffix}"))
+        if "output" in interface.intercept:
+            found.append(Place(interface.name, "egress", f"wan_egress{suffix}"))
+    return found
 
 
-def _pack_listener(listener: Listener | None) -> bytes:
-    if listener is None:
-        return bytes(_LISTENER.size)
-    address = bytes(int(part) for part in listener.address.split("."))
-    # `enabled` is in host order: any non-zero value will do.
-    return struct.pack("!4sH", address, listener.port) + struct.pack("=H", 1)
+def pin_of(program: str) -> str:
+    """Name a program's pin: it holds the digest of its source."""
+    return f"{program}@{source_digest()}"
 
 
-def unpack_config(value: bytes) -> tuple[Mark, Mark, int, Listener | None]:
-    """Read ``struct config`` back."""
-    mark, mask, bypass, bypass_mask, lo, _, tcp4 = _CONFIG.unpack(value)
-    address, port = struct.unpack("!4sH", tcp4[:6])
-    listener = None
-    if struct.unpack("=H", tcp4[6:])[0]:
-        listener = Listener(".".join(str(byte) for byte in address), port)
-    return Mark(mark, mask), Mark(bypass, bypass_mask), lo, listener
+def defines(programs: Iterable[str]) -> dict[str, str]:
+    """Give the macros that select programs: what is not asked for is not compiled."""
+    return {f"WITH_{name.upper()}": "1" for name in programs}
 
 
 @cache

@@ -17,15 +17,17 @@ static __always_inline void count(struct __sk_buff *skb, u32 ifindex, u32 outcom
 	c->bytes += skb->len;
 }
 
-/* Not ours: TC_ACT_UNSPEC lets the filters behind ours run; TC_ACT_OK would not. */
-static __always_inline int pass(struct __sk_buff *skb, u32 outcome)
+/* What happens to a packet that goes neither to the proxy nor to its client.
+ * Not ours: TC_ACT_UNSPEC lets the filters behind ours run; TC_ACT_OK would not. */
+static __always_inline int action(u32 outcome)
 {
-	count(skb, skb->ifindex, outcome);
-	return TC_ACT_UNSPEC;
-}
-
-static __always_inline int drop(struct __sk_buff *skb, u32 ifindex, u32 outcome)
-{
-	count(skb, ifindex, outcome);
-	return TC_ACT_SHOT;
+	switch (outcome) {
+	case OUT_FRAGMENT_DROPPED:   /* let out, part of the flow would leak */
+	case OUT_NO_MEMORY:          /* let out, the connection would leak */
+	case OUT_NO_LISTENER:        /* let in, some other server would get it */
+	case OUT_ASSIGN_FAILED:
+		return TC_ACT_SHOT;
+	default:
+		return TC_ACT_UNSPEC;
+	}
 }

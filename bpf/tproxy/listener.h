@@ -75,36 +75,31 @@ static __always_inline bool has_listener(struct __sk_buff *skb, const struct pac
 	return true;
 }
 
-/* Give the packet to the listener. Returns what became of it. */
-static __always_inline u32 assign_listener(struct __sk_buff *skb, const struct packet *p,
-					   const struct config *c)
+/* Give the packet to the proxy: OUT_NEW, to the listener; OUT_INTERCEPTED, to a socket
+ * that the proxy has connected to this client; else why not. A datagram socket that is
+ * only bound there is passed over: proxies make those to send replies from (so does
+ * nft_tproxy). */
+static __always_inline u32 assign(struct __sk_buff *skb, const struct packet *p,
+				  const struct config *c)
 {
-	struct bpf_sock *sk = listener_get(skb, p, c);
-	long err;
+	struct bpf_sock *sk = NULL;
+	u32 what = OUT_INTERCEPTED;
 
-	if (!sk)
-		return OUT_NO_LISTENER;
-	err = bpf_sk_assign(skb, sk, 0);
-	bpf_sk_release(sk);
-	return err ? OUT_ASSIGN_FAILED : OUT_NEW;
-}
-
-/* A datagram goes to the proxy's socket that is connected to this client, if the
- * proxy made one, else to the listener; not to one that is only bound there, which
- * proxies make to send replies from (so does nft_tproxy). */
-static __always_inline u32 assign_datagram(struct __sk_buff *skb, const struct packet *p,
-					   const struct config *c)
-{
-	struct bpf_sock *sk = socket_get(skb, &p->key, 1, p->v6);
-	long err;
-
-	if (!sk)
-		return assign_listener(skb, p, c);
-	if (sk->state != STATE_ESTABLISHED) {
-		bpf_sk_release(sk);
-		return assign_listener(skb, p, c);
+	if (p->key.proto == IPPROTO_UDP) {
+		sk = socket_get(skb, &p->key, 1, p->v6);
+		if (sk && sk->state != STATE_ESTABLISHED) {
+			bpf_sk_release(sk);
+			sk = NULL;
+		}
 	}
-	err = bpf_sk_assign(skb, sk, 0);
+	if (!sk) {
+		what = OUT_NEW;
+		sk = listener_get(skb, p, c);
+		if (!sk)
+			return OUT_NO_LISTENER;
+	}
+	if (bpf_sk_assign(skb, sk, 0))
+		what = OUT_ASSIGN_FAILED;
 	bpf_sk_release(sk);
-	return err ? OUT_ASSIGN_FAILED : OUT_INTERCEPTED;
+	return what;
 }

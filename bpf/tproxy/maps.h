@@ -82,10 +82,11 @@ BPF_TABLE("lru_hash", struct flow_key, u32, tracked, 65536);
  * ours. Apart from `tracked`, so that a flood from outside evicts none of those. */
 BPF_TABLE("lru_hash", struct flow_key, u32, inbound, 65536);
 
-/* Replies to device-bound clients must arrive on their device. Holds a TCP flow
- * until the proxy's socket exists to carry it in `flows`, and again for the last
- * packets, which are sent without a socket; and UDP flows. The key is seen from
- * the client. Every packet of the client puts an evicted entry back. */
+/* The device that replies to a client must arrive on, 0 where it is bound to none;
+ * the key is seen from the client. Holds a TCP flow until the proxy's socket exists
+ * to carry it in `flows`, and for the last packets of a flow whose two ends may
+ * both be gone; and UDP flows. Every packet of a device-bound client, and the
+ * first and last ones of any other, put an evicted entry back. */
 BPF_TABLE("lru_hash", struct flow_key, u32, replies, 65536);
 
 /* Datagrams whose first fragment was dropped, so that the later ones are too. */

@@ -12,7 +12,8 @@ struct packet {
 	u8 v6;
 	u8 fragment;
 	u8 syn;                /* SYN without ACK: opens a connection */
-	u8 ack;
+	u8 syn_ack;            /* answers one */
+	u8 ending;             /* FIN or RST */
 	u8 rst;
 	u8 icmp_type;
 };
@@ -129,7 +130,8 @@ static __always_inline u32 parse(struct __sk_buff *skb, u32 l2, struct packet *p
 	p->key.dport = tcp.dest;
 	p->seq = tcp.seq;
 	p->syn = tcp.syn && !tcp.ack;
-	p->ack = tcp.ack;
+	p->syn_ack = tcp.syn && tcp.ack;
+	p->ending = tcp.fin || tcp.rst;
 	p->rst = tcp.rst;
 	return OUT_INTERCEPTED;
 }

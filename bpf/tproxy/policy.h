@@ -37,9 +37,12 @@ static __always_inline bool user_in(u64 id, struct __sk_buff *skb)
 static __always_inline bool cgroup_in(u64 id, struct __sk_buff *skb)
 {
 	struct prefix what = {.length = 64};
+	void *set = sets.lookup(&id);
 	u64 cgroup;
 	int level;
 
+	if (!set)
+		return false;
 #pragma unroll
 	for (level = 1; level <= CGROUP_LEVELS; level++) {
 		cgroup = bpf_skb_ancestor_cgroup_id(skb, level);
@@ -47,7 +50,7 @@ static __always_inline bool cgroup_in(u64 id, struct __sk_buff *skb)
 			return false;
 		what.bits[0] = bpf_htonl(cgroup >> 32);
 		what.bits[1] = bpf_htonl((u32)cgroup);
-		if (in_set(id, &what))
+		if (bpf_map_lookup_elem(set, &what))
 			return true;
 	}
 	return false;

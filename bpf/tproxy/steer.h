@@ -1,14 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* To the proxy: mark it (the fwmark rule makes it local) and let it enter by lo. */
-static __always_inline int to_proxy(struct __sk_buff *skb, const struct config *c, u32 flags)
+static __always_inline void set_mark(struct __sk_buff *skb, const struct config *c)
 {
-	skb->mark = (skb->mark & ~c->mark_mask) | c->mark;
+	skb->mark = (skb->mark & ~c->intercept.mask) | c->intercept.value;
+}
+
+/* To the proxy: mark it (the fwmark rule makes it local) and let it enter by lo. */
+static __always_inline int to_proxy(struct __sk_buff *skb, const struct packet *p,
+				    const struct config *c, u32 flags)
+{
+	u32 ifindex = skb->ifindex;
+
+	if (p->l2 == RAW_IP) {
+		/* lo is an Ethernet device: it takes the protocol from a header. */
+		struct ethhdr eth = {.h_proto = skb->protocol};
+
+		if (bpf_skb_change_head(skb, ETHERNET, 0)
+		    || bpf_skb_store_bytes(skb, 0, &eth, sizeof(eth), 0))
+			return TC_ACT_SHOT;
+	}
+	set_mark(skb, c);
 	skb->cb[CB_MAGIC] = CB_TO_PROXY;
-	skb->cb[CB_IFINDEX] = skb->ifindex;
+	skb->cb[CB_IFINDEX] = ifindex;
 	skb->cb[CB_FLAGS] = flags;
-	count(skb, skb->ifindex, OUT_INTERCEPTED);
 	return bpf_redirect(c->lo, BPF_F_INGRESS);
 }
 
@@ -20,17 +35,53 @@ static __always_inline int to_client(struct __sk_buff *skb, u32 ifindex)
 	return bpf_redirect(ifindex, BPF_F_INGRESS);
 }
 
-static __always_inline void remember_device(struct __sk_buff *skb, const struct packet *p)
+static __always_inline void remember(struct packet *p, u32 ifindex)
 {
-	struct reply_key key = {
-		.client = p->tuple.ipv4.saddr,
-		.server = p->tuple.ipv4.daddr,
-		.client_port = p->tuple.ipv4.sport,
-		.server_port = p->tuple.ipv4.dport,
-	};
-	u32 ifindex = skb->ifindex;
-	u32 *old = replies.lookup(&key);
+	u32 *old = replies.lookup(&p->key);
 
 	if (!old || *old != ifindex)
-		replies.update(&key, &ifindex);
+		replies.update(&p->key, &ifindex);
+}
+
+/* A SYN that meets TIME_WAIT would be given to any listener on the original port,
+ * some wildcard server of this host. Without the flag TIME_WAIT only acknowledges;
+ * the client resets what it takes for an old connection and sends its SYN again
+ * within two ticks (RFC 9293, 3.10.7.3), and then the tuple is free. */
+static __always_inline void clear_syn(struct __sk_buff *skb, const struct packet *p)
+{
+	const u32 at = p->l4 + 12, check = p->l4 + 16;   /* data offset and flags; checksum */
+	u16 old, new;
+
+	if (bpf_skb_load_bytes(skb, at, &old, sizeof(old)))
+		return;
+	new = old & ~bpf_htons(0x0002);
+	bpf_l4_csum_replace(skb, check, old, new, sizeof(new));
+	bpf_skb_store_bytes(skb, at, &new, sizeof(new), 0);
+}
+
+static __always_inline void turn(struct flow_key *to, const struct flow_key *from)
+{
+	__builtin_memcpy(to->saddr, from->daddr, 16);
+	__builtin_memcpy(to->daddr, from->saddr, 16);
+	to->sport = from->dport;
+	to->dport = from->sport;
+	to->proto = from->proto;
+}
+
+static __always_inline void fragment_key(struct fragment_key *to, const struct packet *p)
+{
+	__builtin_memcpy(to->saddr, p->key.saddr, 16);
+	__builtin_memcpy(to->daddr, p->key.daddr, 16);
+	to->id = p->fragment_id;
+	to->proto = p->key.proto;
+}
+
+/* Whether this is an answer that our own programs send in by this device. */
+static __always_inline bool from_us(struct __sk_buff *skb)
+{
+	if (skb->cb[CB_MAGIC] != CB_TO_CLIENT)
+		return false;
+	skb->cb[CB_MAGIC] = 0;
+	bpf_skb_change_type(skb, PKT_HOST);
+	return true;
 }

@@ -6,13 +6,14 @@ import contextlib
 import ctypes
 import errno
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.libbpf import Fd, call, path_argument
 
 SK_STORAGE = 24
+_ENOTSUPP = 524  # of the kernel alone; errno has no name for it
 _PER_CPU = frozenset({5, 6, 10, 21})
 
 
@@ -26,6 +27,7 @@ class MapSpec:
     value_size: int
     max_entries: int
     flags: int = 0
+    inner: MapSpec | None = None
 
 
 @dataclass(frozen=True)
@@ -64,6 +66,9 @@ def create_map(spec: MapSpec) -> Fd:
         if spec.type == SK_STORAGE:
             btf = held.enter_context(_storage_btf(spec.value_size))
             options.btf_fd, options.btf_key_type_id, options.btf_value_type_id = int(btf), 1, 3
+        if spec.inner is not None:
+            # The kernel takes what the inner maps are from one of them.
+            options.inner_map_fd = int(held.enter_context(create_map(spec.inner)))
         return Fd(
             call(
                 "bpf_map_create", spec.type, spec.name.encode(), spec.key_size,
@@ -134,6 +139,29 @@ def lookup(fd: Fd, key: bytes, size: int) -> bytes | None:
 def update(fd: Fd, key: bytes, value: bytes, flags: int = 0) -> None:
     """Put one entry."""
     call("bpf_map_update_elem", int(fd), key, value, ctypes.c_uint64(flags), what="put map entry")
+
+
+def update_many(fd: Fd, entries: Sequence[tuple[bytes, bytes]]) -> None:
+    """Put many entries with one call to the kernel (Linux >= 5.6, else one by one)."""
+    if not entries:
+        return
+    keys_, values = b"".join(key for key, _ in entries), b"".join(value for _, value in entries)
+    count = ctypes.c_uint32(len(entries))
+    try:
+        call(
+            "bpf_map_update_batch", int(fd), keys_, values, ctypes.byref(count), None,
+            what="fill map",
+        )  # fmt: skip
+    except KernelError as refusal:
+        if refusal.errno not in {errno.EINVAL, errno.EOPNOTSUPP, _ENOTSUPP}:
+            raise
+        for key, value in entries:
+            update(fd, key, value)
+
+
+def freeze(fd: Fd) -> None:
+    """Let user space never change a map again (Linux >= 5.2)."""
+    call("bpf_map_freeze", int(fd), what="freeze map")
 
 
 def delete(fd: Fd, key: bytes) -> bool:

@@ -6,13 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netplan_tproxy.datapath import CONFIG, pack_config, unpack_config
 from netplan_tproxy.kernel import Facts, Kernel
 from netplan_tproxy.kinds import Kind
+from netplan_tproxy.layouts import CONFIG, ConfigValue, unpack_config
 from netplan_tproxy.model import Resource
-from netplan_tproxy.site.model import Listener, Mark, Site
+from netplan_tproxy.policy import compile_policy
+from netplan_tproxy.site.model import Site
 
 _KEY = bytes(4)
+_PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 
 
 @dataclass(frozen=True)
@@ -37,9 +39,18 @@ class Config(Resource):
 
     @property
     def value(self) -> str:
-        mark, bypass, _, tcp = unpack_config(bytes.fromhex(self.packed))
-        proxy = f"tcp {tcp.address}:{tcp.port}" if tcp else "none"
-        return f"proxy {proxy}, mark {mark}, bypass mark {bypass}"
+        value = unpack_config(bytes.fromhex(self.packed))
+        words = [
+            f"{protocol} to {listener}"
+            for protocol, listener in zip(_PROTOCOLS, value.listeners, strict=True)
+            if listener is not None
+        ]
+        words.append(f"mark {value.intercept}")
+        words += [f"bypass mark {mark}" for mark in value.bypass]
+        words += [f"{name} set {number:016x}" for name, number in value.sets.named()]
+        if value.when_down_bypass:
+            words.append("bypass when down")
+        return ", ".join(words)
 
     @property
     def signed(self) -> bool:
@@ -47,13 +58,31 @@ class Config(Resource):
 
 
 class ConfigKind(Kind[Config]):
-    """The entry goes with its map; removing it first stops interception at once."""
+    """The entry goes before what it names; removing it stops interception at once."""
 
     resource = Config
 
     def desired(self, site: Site, facts: Facts) -> Iterable[Config]:
-        mark, bypass = site.intercept_mark, site.bypass_mark
-        return [_config(mark, bypass, facts.links["lo"].ifindex, site.proxy.tcp)]
+        policy, proxy = site.policy, site.proxy
+        listeners = (
+            (proxy.tcp, proxy.tcp6, proxy.udp, proxy.udp6)
+            if policy.protocols is None
+            else (
+                proxy.tcp if "tcp" in policy.protocols else None,
+                proxy.tcp6 if "tcp" in policy.protocols else None,
+                proxy.udp if "udp" in policy.protocols else None,
+                proxy.udp6 if "udp" in policy.protocols else None,
+            )
+        )
+        value = ConfigValue(
+            sets=compile_policy(site, facts.users, facts.cgroups).ids,
+            intercept=site.intercept_mark,
+            bypass=(site.bypass_mark, *policy.bypass_marks),
+            listeners=listeners,
+            lo=facts.links["lo"].ifindex,
+            when_down_bypass=proxy.when_down == "bypass",
+        )
+        return [Config(value.pack().hex())]
 
     def observe(self, kernel: Kernel, scope: Sequence[Config]) -> Iterable[Config]:
         del scope
@@ -65,10 +94,6 @@ class ConfigKind(Kind[Config]):
             kernel.bpf.write_entry(CONFIG.pin, _KEY, bytes.fromhex(after.packed))
         elif before is not None:
             kernel.bpf.delete_entry(CONFIG.pin, _KEY)
-
-
-def _config(mark: Mark, bypass: Mark, lo: int, tcp: Listener | None) -> Config:
-    return Config(pack_config(mark, bypass, lo, tcp).hex())
 
 
 KIND = ConfigKind()

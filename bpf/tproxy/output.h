@@ -1,0 +1,152 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+#pragma once
+
+/* The egress of an interface: what this host's own sockets send out of it. */
+
+static __always_inline bool same_destination(const struct flow *f, const struct packet *p)
+{
+	return f->dport == p->key.dport
+	    && f->daddr[0] == p->key.daddr[0] && f->daddr[1] == p->key.daddr[1]
+	    && f->daddr[2] == p->key.daddr[2] && f->daddr[3] == p->key.daddr[3];
+}
+
+/* `sk`: the client's socket, NULL when there is none any more. */
+static __always_inline void segment_known(struct __sk_buff *skb, struct packet *p,
+					  struct bpf_sock *sk, struct known *k)
+{
+	struct bpf_tcp_sock *tp;
+	struct flow *flow;
+	u32 state;
+
+	if (!sk) {
+		/* A closed client's last words: ours if the proxy has a socket for them,
+		 * or had one; both ends may be gone while something was on its way. */
+		state = socket_state(skb, p);
+		if (p->syn_ack)
+			replies.delete(&p->key);   /* an inbound connection has the tuple now */
+		k->outcome = (state && state != STATE_LISTEN) || replies.lookup(&p->key)
+			   ? OUT_INTERCEPTED : OUT_UNTRACKED;
+		return;
+	}
+	flow = flows.sk_storage_get(sk, 0, 0);
+	/* A SYN with a verdict is sent again, unless the socket now goes elsewhere. */
+	if (p->syn && (!flow || !same_destination(flow, p))) {
+		k->fresh = 1;
+		k->flags = CBF_HANDSHAKE;
+		return;
+	}
+	if (!flow || flow->verdict != VERDICT_INTERCEPT) {
+		k->outcome = OUT_UNTRACKED;
+		return;
+	}
+	k->outcome = OUT_INTERCEPTED;
+	tp = bpf_tcp_sock(sk);
+	/* The SYN counts as one acknowledged byte. */
+	if (p->syn || (tp && tp->bytes_acked <= 1 && !tp->bytes_received))
+		k->flags = CBF_HANDSHAKE;
+}
+
+static __always_inline u32 keep(struct packet *p, struct bpf_sock *sk, u32 outcome)
+{
+	struct flow *flow;
+
+	flow = flows.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!flow)
+		return OUT_NO_MEMORY;
+	__builtin_memcpy(flow->daddr, p->key.daddr, 16);
+	flow->dport = p->key.dport;
+	flow->verdict = verdict_of(outcome);
+	return outcome;
+}
+
+/* The proxy's datagrams to a client behind this very interface. */
+static __always_inline bool answers(const struct packet *p)
+{
+	struct flow_key client = {};
+
+	turn(&client, &p->key);
+	return tracked.lookup(&client) != NULL;
+}
+
+static __always_inline u32 judge_output(struct __sk_buff *skb, u32 l2, struct packet *p,
+					const struct config *c, struct known *k)
+{
+	struct bpf_sock *sk = skb->sk;
+	u32 what, tcp;
+
+	if (skb->ingress_ifindex)
+		return OUT_FORWARDED;
+	what = parse(skb, l2, p);
+	if (what != OUT_INTERCEPTED && what != OUT_FRAGMENT)
+		return what;
+	tcp = p->key.proto == IPPROTO_TCP;
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	/* Resets and TIME_WAIT acknowledgements leave through a control socket of
+	 * the kernel (before 6.13), which is full but has no port of its own. */
+	if (sk && tcp && (sk->protocol != IPPROTO_TCP || sk->src_port != bpf_ntohs(p->key.sport)))
+		sk = NULL;
+
+	if (p->fragment)
+		fragment_known(p, k);
+	else if (tcp)
+		segment_known(skb, p, sk, k);
+	else if (inbound.lookup(&p->key) || answers(p))
+		return OUT_UNTRACKED;
+	else
+		datagram_known(p, k);
+
+	what = settle(skb, p, c, k, true);
+	if (k->fresh && !p->fragment) {
+		if (!tcp)
+			track(p, what);
+		else if (sk)
+			what = keep(p, sk, what);
+	}
+	if (what == OUT_INTERCEPTED && sk && (sk->bound_dev_if || (tcp && (p->syn || p->ending))))
+		remember(p, sk->bound_dev_if ? skb->ifindex : 0);
+	else if (what != OUT_INTERCEPTED && k->fresh)
+		replies.delete(&p->key);
+	return what;
+}
+
+static __always_inline int output(struct __sk_buff *skb, u32 l2)
+{
+	u32 zero = 0, what;
+	struct config *c = config.lookup(&zero);
+	struct packet p = {};
+	struct known k = {};
+
+	what = c ? judge_output(skb, l2, &p, c, &k) : OUT_UNCONFIGURED;
+	count(skb, skb->ifindex, what);
+	if (c && what == OUT_INTERCEPTED)
+		return to_proxy(skb, &p, c, k.flags);
+	if (what == OUT_REFUSED)
+		return refuse(skb, &p, true);
+	return action(what);
+}
+
+/* The ingress of the same interface: the answers to device-bound clients, and who
+ * from outside talks UDP to this host. */
+static __always_inline int input(struct __sk_buff *skb, u32 l2)
+{
+	struct packet p = {};
+	struct flow_key ours = {};
+	struct bpf_sock *sk;
+	u32 one = 1;
+
+	if (from_us(skb))
+		return TC_ACT_OK;
+	if (parse(skb, l2, &p) != OUT_INTERCEPTED || p.key.proto != IPPROTO_UDP)
+		return TC_ACT_UNSPEC;
+	turn(&ours, &p.key);
+	/* Not while the flow has a verdict: a forged answer would set it free. */
+	if (tracked.lookup(&ours) || inbound.lookup(&ours))
+		return TC_ACT_UNSPEC;
+	sk = socket_get(skb, &p.key, 1, p.v6);
+	if (!sk)
+		return TC_ACT_UNSPEC;
+	bpf_sk_release(sk);
+	inbound.update(&ours, &one);
+	return TC_ACT_UNSPEC;
+}

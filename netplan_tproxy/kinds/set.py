@@ -1,0 +1,78 @@
+"""Kind ``set``: the networks, ports, users and cgroups that the policy names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from netplan_tproxy.kernel import Facts, Kernel
+from netplan_tproxy.kinds import Kind
+from netplan_tproxy.model import Resource
+from netplan_tproxy.policy import Prefix, compile_policy
+from netplan_tproxy.site.model import Site
+
+
+@dataclass(frozen=True)
+class Set(Resource):
+    """A set by its content's digest: it is built, filled, frozen, and never changed."""
+
+    kind: ClassVar[str] = "set"
+
+    digest: str
+    what: str = field(default="", compare=False)
+    size: int = field(default=0, compare=False)
+    prefixes: tuple[Prefix, ...] = field(
+        default=(), compare=False, repr=False, metadata={"transient": True}
+    )
+
+    @property
+    def key(self) -> str:
+        return self.digest
+
+    @property
+    def rank(self) -> int:
+        return 45
+
+    @property
+    def title(self) -> str:
+        return f"set {self.what or self.digest}"
+
+    @property
+    def value(self) -> str:
+        return f"{self.size} prefixes" if self.size else ""
+
+    @property
+    def signed(self) -> bool:
+        return True
+
+
+class SetKind(Kind[Set]):
+    """A set is there when the programs can find it, and find the one that is pinned."""
+
+    resource = Set
+
+    def desired(self, site: Site, facts: Facts) -> Iterable[Set]:
+        for made in compile_policy(site, facts.users, facts.cgroups).sets:
+            yield Set(f"{made.id:016x}", made.what, len(made.prefixes), made.prefixes)
+
+    def observe(self, kernel: Kernel, scope: Sequence[Set]) -> Iterable[Set]:
+        known = {wanted.digest: wanted for wanted in scope}
+        for digest in kernel.bpf.sets.present():
+            wanted = known.get(digest)
+            yield Set(digest, wanted.what, wanted.size) if wanted else Set(digest)
+
+    def prepare(self, kernel: Kernel, before: Set | None, after: Set | None) -> None:
+        if before is not None:
+            kernel.bpf.sets.hold(before.digest)
+        if after is not None:
+            kernel.bpf.sets.build(after.digest, after.prefixes)
+
+    def make(self, kernel: Kernel, before: Set | None, after: Set | None) -> None:
+        if after is not None:
+            kernel.bpf.sets.put(after.digest)
+        elif before is not None:
+            kernel.bpf.sets.remove(before.digest)
+
+
+KIND = SetKind()
