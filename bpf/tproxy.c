@@ -42,15 +42,16 @@ static __always_inline int open_flow(struct __sk_buff *skb, struct packet *p,
 			return drop(skb, skb->ifindex, OUT_NO_MEMORY);
 		*flow = fresh;
 	}
-	if (flow->verdict != VERDICT_INTERCEPT)
+	if (flow->verdict != VERDICT_INTERCEPT) {
+		forget(p);
 		return pass(skb, why == OUT_INTERCEPTED ? OUT_UNTRACKED : why);
+	}
 
 	listener = listener_get(skb, p, c);
 	if (!listener)
 		return refuse(skb, p);
 	bpf_sk_release(listener);
-	if (sk->bound_dev_if)
-		remember_device(skb, p);
+	remember(skb, p, sk);
 	return to_proxy(skb, c, CBF_HANDSHAKE);
 }
 
@@ -79,7 +80,13 @@ int wan_egress(struct __sk_buff *skb)
 	 * the kernel (before 6.13), which is full but has no port of its own. */
 	if (!sk || sk->protocol != IPPROTO_TCP || sk->src_port != bpf_ntohs(p.tuple.ipv4.sport)) {
 		state = tuple_state(skb, &p);
-		if (!state || state == STATE_LISTEN)
+		if (state && state != STATE_LISTEN)
+			return to_proxy(skb, c, 0);
+		/* An inbound connection has taken over the tuple. */
+		if (p.syn_ack)
+			forget(&p);
+		/* Both ends may be gone while something was still on its way. */
+		if (!remembered(&p))
 			return pass(skb, OUT_UNTRACKED);
 		return to_proxy(skb, c, 0);
 	}
@@ -91,10 +98,10 @@ int wan_egress(struct __sk_buff *skb)
 		return pass(skb, OUT_UNTRACKED);
 	if (flow->verdict != VERDICT_INTERCEPT)
 		return pass(skb, OUT_UNTRACKED);
-	if (sk->bound_dev_if)
-		remember_device(skb, &p);
+	remember(skb, &p, sk);
 	tp = bpf_tcp_sock(sk);
-	if (tp && !tp->bytes_acked && !tp->bytes_received)
+	/* The SYN counts as one acknowledged byte. */
+	if (tp && tp->bytes_acked <= 1 && !tp->bytes_received)
 		flags = CBF_HANDSHAKE;
 	return to_proxy(skb, c, flags);
 }
@@ -122,8 +129,11 @@ int lo_ingress(struct __sk_buff *skb)
 	if (!c || parse(skb, &p) != OUT_INTERCEPTED)
 		return drop(skb, ifindex, OUT_MALFORMED);
 	state = tuple_state(skb, &p);
-	if (state == STATE_TIME_WAIT && p.syn)
+	if (state == STATE_TIME_WAIT && p.syn) {
 		count(skb, ifindex, OUT_TIME_WAIT);
+		clear_syn(skb, &p);
+		return TC_ACT_OK;
+	}
 	/* The tuple has a socket: TCP finds it by itself. A listener that the tuple
 	 * finds is some wildcard server of this host, not the proxy. */
 	if (state && state != STATE_LISTEN)
@@ -143,7 +153,7 @@ int lo_ingress(struct __sk_buff *skb)
 int lo_egress(struct __sk_buff *skb)
 {
 	struct packet p = {};
-	struct reply_key key = {};
+	struct reply_key key;
 	struct flow *flow, fresh = {.verdict = VERDICT_REPLY};
 	struct bpf_sock *sk;
 	u32 *ifindex;
@@ -160,12 +170,14 @@ int lo_egress(struct __sk_buff *skb)
 		if (flow && flow->verdict == VERDICT_REPLY)
 			return to_client(skb, flow->ifindex);
 	}
-	key.client = p.tuple.ipv4.daddr;
-	key.client_port = p.tuple.ipv4.dport;
-	key.server = p.tuple.ipv4.saddr;
-	key.server_port = p.tuple.ipv4.sport;
+	key = (struct reply_key){
+		.client = p.tuple.ipv4.daddr,
+		.server = p.tuple.ipv4.saddr,
+		.client_port = p.tuple.ipv4.dport,
+		.server_port = p.tuple.ipv4.sport,
+	};
 	ifindex = replies.lookup(&key);
-	if (!ifindex)
+	if (!ifindex || !*ifindex)
 		return TC_ACT_UNSPEC;
 	fresh.ifindex = *ifindex;
 	/* From here on the proxy's own socket remembers it, whatever the table evicts. */

@@ -37,9 +37,10 @@ struct flow {
 };
 BPF_SK_STORAGE(flows, struct flow);
 
-/* Replies to device-bound clients must arrive on their device. Holds a flow
- * until the proxy's socket exists to carry it in `flows`, and again for the
- * last packets, which are sent without a socket. */
+/* The intercepted connections of late, for packets that no socket speaks for: the
+ * last ones of a connection whose two ends may both be gone. The value is the
+ * device that replies must arrive on, 0 where the client is bound to none; the
+ * proxy's socket carries it in `flows` as soon as it exists. */
 struct reply_key {
 	u32 client;
 	u32 server;

@@ -8,6 +8,7 @@ struct packet {
 	u32 l4;                        /* offset of the TCP header */
 	u32 seq;                       /* network order */
 	u8 syn;                        /* SYN without ACK: opens a connection */
+	u8 syn_ack;                    /* answers one */
 	u8 rst;
 };
 
@@ -62,6 +63,7 @@ static __always_inline u32 parse(struct __sk_buff *skb, struct packet *p)
 	p->tuple.ipv4.dport = tcp->dest;
 	p->seq = tcp->seq;
 	p->syn = tcp->syn && !tcp->ack;
+	p->syn_ack = tcp->syn && tcp->ack;
 	p->rst = tcp->rst;
 	return OUT_INTERCEPTED;
 }
