@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import NoReturn, TextIO
 
 from netplan_tproxy import __version__
-from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.errors import SiteError, TproxyError
+from netplan_tproxy.interrupts import Interrupts
 
 EX_USAGE = 64
-EX_INTERRUPTED = 130
+EX_SIGNAL = 128  # and the number of the signal, as the shell has it
 
 
 class _Parser(argparse.ArgumentParser):
@@ -38,9 +41,7 @@ def parser() -> argparse.ArgumentParser:
     mode.add_argument(
         "--check", action="store_true", help="exit 2 if the kernel differs, touch nothing"
     )
-    made.add_argument(
-        "--destroy", action="store_true", help="take away exactly what was put there"
-    )
+    made.add_argument("--destroy", action="store_true", help="take away exactly what was put there")
     made.add_argument(
         "--state-dir", metavar="DIR", help="journal and ledger (default: /run/netplan-tproxy)"
     )
@@ -75,21 +76,37 @@ def main(arguments: Sequence[str] | None = None) -> int:
         state_dir=args.state_dir or defaults.state_dir,
         lock_timeout=args.lock_timeout,
     )
+    interrupts = Interrupts()
     try:
-        return run(options, print)
+        with interrupts.handled():
+            return run(options, _say, interrupts)
     except TproxyError as error:
         for line in str(error).splitlines():
-            print(_named(line, error), file=sys.stderr)
+            _complain(line if isinstance(error, SiteError) else f"tproxy-apply: {line}")
         return error.exit_code
-    except KeyboardInterrupt:
-        print("tproxy-apply: interrupted; everything was put back", file=sys.stderr)
-        return EX_INTERRUPTED
+    except KeyboardInterrupt as interrupt:
+        number = getattr(interrupt, "number", signal.SIGINT)
+        _complain("tproxy-apply: interrupted; everything is as it was before")
+        return EX_SIGNAL + int(number)
+
+
+def _say(line: str) -> None:
+    """Print a line at once: who reads the plan should have it before it is carried out."""
+    _print(line, sys.stdout)
+
+
+def _complain(line: str) -> None:
+    _print(line, sys.stderr)
+
+
+def _print(line: str, stream: TextIO | None) -> None:
+    if stream is None:  # it was closed by whoever started us
+        return
+    try:
+        print(line, file=stream, flush=True)
     except BrokenPipeError:
-        return 1
-
-
-def _named(line: str, error: TproxyError) -> str:
-    return line if error.exit_code == SITE_WRONG else f"tproxy-apply: {line}"
-
-
-SITE_WRONG = 65
+        # Nobody reads any more; the work goes on. What is left in the buffer must not fail
+        # again when the interpreter ends.
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, stream.fileno())
+        os.close(nowhere)

@@ -1,8 +1,8 @@
 """Making a plan true, or undoing it: the one transaction.
 
 build aside → for each change: write the intent, make it → observe again and verify →
-commit. Whatever fails, and an interrupt too, undoes what was done in reverse, by the
-inverse changes, and verifies that by observing again.
+commit. Whatever fails, and a signal too, undoes what was done in reverse, by the
+inverse changes, and verifies that by observing again. No signal cuts the undo short.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from typing import Protocol
 
 from netplan_tproxy.errors import KernelError, NotPutBackError, RolledBackError, TproxyError
+from netplan_tproxy.interrupts import Interrupts
 from netplan_tproxy.kernel import Kernel
 from netplan_tproxy.kinds import Kinds
 from netplan_tproxy.model import Change, Id, Ledger, Live, Plan, Resource
@@ -45,7 +46,7 @@ def observe(kinds: Kinds, kernel: Kernel, scope: Sequence[Resource]) -> dict[Id,
     return by_id(found)
 
 
-def execute(plan: Plan, kinds: Kinds, kernel: Kernel, book: Book) -> None:
+def execute(plan: Plan, kinds: Kinds, kernel: Kernel, book: Book, interrupts: Interrupts) -> None:
     """Make every change of ``plan`` and commit, or put everything back.
 
     Raises RolledBackError or NotPutBackError when a change fails, TproxyError when the
@@ -53,22 +54,25 @@ def execute(plan: Plan, kinds: Kinds, kernel: Kernel, book: Book) -> None:
     """
     for change in plan.changes:
         kinds[change.id.kind].prepare(kernel, change.before, change.after)
-    book.begin(plan.changes)
-    made: list[Change] = []
-    try:
-        for index, change in enumerate(plan.changes):
-            book.intend(index)
-            made.append(change)
-            kinds[change.id.kind].make(kernel, change.before, change.after)
-        _verify(plan.changes, kinds, kernel)
-    except BaseException as failure:
-        undo(made, kinds, kernel, cause=failure)
-        book.abandon()
-        if isinstance(failure, TproxyError | OSError):
-            message = f"{failure}; everything was put back"
-            raise RolledBackError(message) from failure
-        raise
-    book.commit(plan.ledger or {})
+    with interrupts.shielded():
+        book.begin(plan.changes)
+        made: list[Change] = []
+        try:
+            for index, change in enumerate(plan.changes):
+                interrupts.checkpoint()
+                book.intend(index)
+                made.append(change)
+                kinds[change.id.kind].make(kernel, change.before, change.after)
+            interrupts.checkpoint()
+            _verify(plan.changes, kinds, kernel)
+            book.commit(plan.ledger or {})
+        except BaseException as failure:
+            undo(made, kinds, kernel, cause=failure)
+            book.abandon()
+            if isinstance(failure, TproxyError | OSError):
+                message = f"{failure}; everything was put back"
+                raise RolledBackError(message) from failure
+            raise
 
 
 def undo(
@@ -76,7 +80,7 @@ def undo(
     kinds: Kinds,
     kernel: Kernel,
     *,
-    cause: BaseException | str,
+    cause: BaseException,
 ) -> None:
     """Make the inverse of each change, last first, and verify.
 
@@ -87,12 +91,15 @@ def undo(
         back = change.inverse()
         try:
             kinds[back.id.kind].make(kernel, back.before, back.after)
-        except (TproxyError, OSError, KeyError) as failure:
+        except Exception as failure:  # noqa: BLE001 - one that can't be undone must not stop the rest
             failures.append(f"{change_line(back)}: {failure}")
-    differing = _differences([change.inverse() for change in reversed(made)], kinds, kernel)
+    try:
+        differing = _differences([change.inverse() for change in reversed(made)], kinds, kernel)
+    except (TproxyError, OSError) as failure:
+        differing = [f"not known what: {failure}"]
     if differing:
         named = "; ".join([*differing, *failures])
-        message = f"{cause}; could not put back: {named}"
+        message = f"{str(cause) or 'interrupted'}; could not put back: {named}"
         raise NotPutBackError(message)
 
 
@@ -114,5 +121,6 @@ def _differences(changes: Sequence[Change], kinds: Kinds, kernel: Kernel) -> lis
 def _reached(change: Change, live: Live) -> bool:
     now = live.get(change.id)
     if change.after is None:
-        return now is None
+        # Somebody else's may stand there too (a rule that differs in its protocol alone).
+        return now is None or (change.subject.signed and not now.signed)
     return now is not None and change.after.satisfied_by(now)

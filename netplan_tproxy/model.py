@@ -28,6 +28,8 @@ class Resource:
     # A value that always exists and belongs to nobody (a sysctl): it is set, and set
     # back later. Anything else that differs and isn't ours is in the way.
     is_setting: ClassVar[bool] = False
+    # Everybody's: that it is there already is not worth a line.
+    is_shared: ClassVar[bool] = False
 
     @property
     def key(self) -> str:
@@ -63,6 +65,11 @@ class Resource:
     def signed(self) -> bool:
         """Whether the kernel itself says that this tool made it."""
         return False
+
+    @property
+    def restorable(self) -> bool:
+        """Whether undo can bring it back after ours took its place."""
+        return True
 
     @property
     def in_use(self) -> str:

@@ -7,11 +7,13 @@ One rule for every kind:
 - wanted and different: ours, or a setting: change it; somebody else's: a conflict;
 - not wanted, ours and unchanged since: put back what was there before;
 - not wanted, ours but changed by somebody since: theirs now, leave it and forget it.
+
+Ours is what the ledger says and the kernel confirms.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 from netplan_tproxy.model import Change, Id, Ledger, Live, Owned, Plan, Resource
 
@@ -40,12 +42,12 @@ def diff(desired: Live, live: Live, ledger: Ledger) -> Plan:
         now = live.get(identity)
         mine = owned.get(identity)
         if now is not None and want.satisfied_by(now):
-            if mine is None:
-                satisfied.append(now)
-            else:
+            if mine is not None and _confirmed(mine, now):
                 after[identity] = Owned(want, mine.before)
+            elif not now.is_shared:
+                satisfied.append(now)
             continue
-        if mine is None and now is not None and not want.is_setting:
+        if now is not None and not want.is_setting and (mine is None or not now.restorable):
             conflicts.append(f"{want.title}: is already there as {now.value}, and not ours")
             continue
         if now is None and want.is_setting:
@@ -67,6 +69,30 @@ def diff(desired: Live, live: Live, ledger: Ledger) -> Plan:
     )
 
 
+def merged(ledger: Ledger, begun: Sequence[Change], live: Live) -> dict[Id, Owned]:
+    """Add to the ledger what a run that was killed made, or may have made.
+
+    Each of the ``begun`` changes may be done or not: ``live`` tells.
+    """
+    owned = dict(ledger)
+    for change in begun:
+        if change.after is None:
+            continue
+        mine = owned.get(change.id)
+        now = live.get(change.id)
+        if mine is None:
+            foreign = None if change.before and change.before.signed else change.before
+            owned[change.id] = Owned(change.after, foreign)
+        elif now is not None and change.after.satisfied_by(now):
+            owned[change.id] = Owned(change.after, mine.before)
+    return owned
+
+
+def _confirmed(mine: Owned, now: Resource) -> bool:
+    """Whether the kernel says so too, for what the kernel can say it of."""
+    return now.signed or not mine.ours.signed
+
+
 def _take_down(
     desired: Live, live: Live, owned: Ledger
 ) -> tuple[list[Change], list[tuple[Resource, str]]]:
@@ -76,7 +102,9 @@ def _take_down(
         now = live.get(identity)
         if identity in desired or now is None:
             continue
-        if not mine.ours.satisfied_by(now) and not now.signed:
+        if mine.before is not None and mine.before.satisfied_by(now):
+            continue
+        if not now.signed and not (mine.ours.satisfied_by(now) and _confirmed(mine, now)):
             kept.append((now, "changed by somebody else since"))
         elif now.in_use and mine.before is None:
             kept.append((now, now.in_use))

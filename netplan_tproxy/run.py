@@ -6,13 +6,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from netplan_tproxy import engine
-from netplan_tproxy.errors import ConflictError, TproxyError
+from netplan_tproxy.errors import ConflictError, KernelError, TproxyError
+from netplan_tproxy.interrupts import Interrupts
 from netplan_tproxy.kernel import Facts, Kernel
 from netplan_tproxy.kernel.netns_id import netns_cookie
 from netplan_tproxy.kernel.privileges import require_privileges
 from netplan_tproxy.kinds import Kinds, all_kinds
-from netplan_tproxy.model import Id, Ledger, Owned, Plan, Resource
-from netplan_tproxy.plan import by_id, diff
+from netplan_tproxy.model import Id, Ledger, Plan, Resource
+from netplan_tproxy.plan import by_id, diff, merged
 from netplan_tproxy.render import plan_lines
 from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import Site
@@ -37,7 +38,7 @@ class Options:
     lock_timeout: float = 10.0
 
 
-def run(options: Options, say: Say) -> int:
+def run(options: Options, say: Say, interrupts: Interrupts) -> int:
     """Carry out one run in the network namespace of this thread; give the exit code.
 
     ``say`` is called with each finished line of output. Raises TproxyError.
@@ -46,60 +47,72 @@ def run(options: Options, say: Say) -> int:
     require_privileges()
     kinds = all_kinds()
     state = State(options.state_dir, netns_cookie(), kinds)
-    with Kernel() as kernel:
-        if options.mode != APPLY:
-            plan = _plan(site, kinds, kernel, state.ledger())
-            for line in plan_lines(plan):
-                say(line)
-            return PENDING if options.mode == CHECK and plan.changes else 0
-        with state.lock(options.lock_timeout):
-            _recover(kinds, kernel, state, say)
-            plan = _plan(site, kinds, kernel, state.ledger())
-            for line in plan_lines(plan):
-                say(line)
-            if plan.changes:
-                engine.execute(plan, kinds, kernel, state)
-            elif plan.ledger != state.ledger():
-                state.commit(plan.ledger or {})
-    return 0
+    try:
+        with Kernel() as kernel:
+            this = _Run(site, kinds, kernel, state, say)
+            if options.mode == APPLY:
+                with state.lock(options.lock_timeout):
+                    this.apply(interrupts)
+                return 0
+            plan = this.plan(this.owned())
+    except KernelError as refusal:
+        # What fails on the way back or after it comes as another error.
+        message = f"{refusal}; nothing was touched"
+        raise TproxyError(message) from refusal
+    return PENDING if options.mode == CHECK and plan.changes else 0
 
 
-def _plan(site: Site | None, kinds: Kinds, kernel: Kernel, ledger: Ledger) -> Plan:
-    desired: dict[Id, Resource] = {}
-    if site is not None:
-        facts = kernel.facts()
-        _require_interfaces(site, facts)
-        desired = by_id(
-            resource for kind in kinds.values() for resource in kind.desired(site, facts)
-        )
-    scope = [*desired.values(), *(mine.ours for mine in ledger.values())]
-    live = engine.observe(kinds, kernel, scope)
-    plan = diff(desired, live, ledger)
-    if plan.conflicts:
-        raise ConflictError([f"{line}; nothing was touched" for line in plan.conflicts])
-    if plan.impossible:
-        raise TproxyError("\n".join(f"{line}; nothing was touched" for line in plan.impossible))
-    return plan
+@dataclass(frozen=True)
+class _Run:
+    site: Site | None
+    kinds: Kinds
+    kernel: Kernel
+    state: State
+    say: Say
 
+    def apply(self, interrupts: Interrupts) -> None:
+        ledger = self.state.ledger()
+        owned = self.owned()
+        if owned != ledger:
+            self.state.commit(owned)
+        plan = self.plan(owned)
+        if plan.changes:
+            engine.execute(plan, self.kinds, self.kernel, self.state, interrupts)
+        elif plan.ledger != owned or self.state.interrupted():
+            self.state.commit(plan.ledger or {})
 
-def _recover(kinds: Kinds, kernel: Kernel, state: State, say: Say) -> None:
-    """Lead a killed run's half-made changes back to the last committed state."""
-    begun = state.interrupted()
-    if not begun:
-        return
-    committed = state.ledger()
-    owned = dict(committed)
-    for change in begun:
-        if change.after is not None and change.id not in owned:
-            owned[change.id] = Owned(change.after, change.before)
-    scope = [mine.ours for mine in owned.values()]
-    live = engine.observe(kinds, kernel, scope)
-    desired = {identity: mine.ours for identity, mine in committed.items()}
-    plan = diff(desired, live, owned)
-    say(f"recovering: a run was cut short after {len(begun)} of its changes; going back")
-    for line in plan_lines(plan):
-        say(line)
-    engine.execute(plan, kinds, kernel, state)
+    def owned(self) -> Ledger:
+        """Give the ledger, with what a killed run had begun taken over.
+
+        So the plan leads from wherever that run got to straight to what is wanted now.
+        """
+        ledger, begun = self.state.ledger(), self.state.interrupted()
+        if not begun:
+            return ledger
+        self.say(f"a run was killed after {len(begun)} of its changes: they count as ours")
+        scope = [*(mine.ours for mine in ledger.values()), *(change.subject for change in begun)]
+        return merged(ledger, begun, engine.observe(self.kinds, self.kernel, scope))
+
+    def plan(self, owned: Ledger) -> Plan:
+        """Plan and say it."""
+        desired: dict[Id, Resource] = {}
+        if self.site is not None:
+            facts = self.kernel.facts()
+            _require_interfaces(self.site, facts)
+            desired = by_id(
+                resource
+                for kind in self.kinds.values()
+                for resource in kind.desired(self.site, facts)
+            )
+        scope = [*desired.values(), *(mine.ours for mine in owned.values())]
+        plan = diff(desired, engine.observe(self.kinds, self.kernel, scope), owned)
+        if plan.conflicts:
+            raise ConflictError([f"{line}; nothing was touched" for line in plan.conflicts])
+        if plan.impossible:
+            raise TproxyError("\n".join(f"{line}; nothing was touched" for line in plan.impossible))
+        for line in plan_lines(plan):
+            self.say(line)
+        return plan
 
 
 def _require_interfaces(site: Site, facts: Facts) -> None:
@@ -115,4 +128,3 @@ def _require_interfaces(site: Site, facts: Facts) -> None:
             missing.append(f"{place}: has no Ethernet header, which is not supported yet")
     if missing:
         raise TproxyError("\n".join(f"{line}; nothing was touched" for line in missing))
-

@@ -7,7 +7,7 @@ in each file guards against a directory that does.
 - ``ledger.json``: what we own, and what was there before; replaced by rename.
 - ``journal.jsonl``: the run under way: its changes with both ends, then an intent a line
   before each one is made. A journal that is found by a later run means that its writer
-  was killed; undoing the intended changes, last first, leads back to the ledger.
+  was killed: what it had begun counts as ours then, done or not.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ import contextlib
 import fcntl
 import json
 import os
+import stat
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -26,6 +27,7 @@ from netplan_tproxy.kinds import Kinds, from_json
 from netplan_tproxy.model import Change, Id, Ledger, Owned, to_json
 
 FORMAT = 1
+_MOST_TRIES = 100
 DEFAULT_ROOT = "/run/netplan-tproxy"
 
 
@@ -41,11 +43,20 @@ class State:
     @contextlib.contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
         """Hold the lock. Raises LockedError after ``timeout`` seconds."""
-        self._make_directory()
-        fd = _locked(self._directory / "lock", time.monotonic() + timeout)
+        deadline = time.monotonic() + timeout
+        fd = None
+        for _ in range(_MOST_TRIES):
+            self._make_directory()
+            fd = _locked(self._directory / "lock", deadline)
+            if fd is not None:
+                break
+        else:
+            message = f"{self._directory}: removed again and again; nothing was touched"
+            raise TproxyError(message)
         try:
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            self._drop_other_boots()
             yield
         finally:
             self._remove_when_empty()
@@ -56,14 +67,19 @@ class State:
             for directory in (self._root, self._directory):
                 with contextlib.suppress(FileExistsError):
                     directory.mkdir(mode=0o700)
-                status = directory.lstat()
-                private = status.st_uid == os.geteuid() and not status.st_mode & 0o022
-                if not directory.is_dir() or directory.is_symlink() or not private:
-                    message = f"state directory {directory}: not ours alone, nothing was touched"
-                    raise TproxyError(message)
+                _require_private(directory)
         except OSError as refusal:
-            message = f"state directory {self._directory}: {refusal.strerror}, nothing was touched"
+            message = f"state directory {self._directory}: {refusal.strerror}; nothing was touched"
             raise TproxyError(message) from refusal
+
+    def _drop_other_boots(self) -> None:
+        """Remove what describes a kernel that is gone."""
+        if self._read("ledger.json") and self._values("ledger.json") is None:
+            (self._directory / "ledger.json").unlink()
+        first = self._read("journal.jsonl").partition("\n")[0]
+        with contextlib.suppress(ValueError):
+            if first and not self._of_this_boot(json.loads(first)):
+                self.abandon()
 
     def _remove_when_empty(self) -> None:
         with contextlib.suppress(OSError):
@@ -76,16 +92,15 @@ class State:
 
     def ledger(self) -> dict[Id, Owned]:
         """Read what we own; empty when nothing was ever applied (or in another boot)."""
-        values = self._read_json("ledger.json")
+        values = self._values("ledger.json")
         found = {}
         try:
-            for entry in values.get("owned", []) if values else []:
+            for entry in values["owned"] if values else []:
                 ours = from_json(self._kinds, entry["ours"])
                 if ours is not None:
                     found[ours.id] = Owned(ours, from_json(self._kinds, entry["before"]))
-        except (KeyError, TypeError, AttributeError) as nonsense:
-            message = f"ledger {self._directory / 'ledger.json'}: not readable ({nonsense!r})"
-            raise TproxyError(message) from nonsense
+        except (KeyError, TypeError, AttributeError, ValueError) as nonsense:
+            raise self._unreadable("ledger.json") from nonsense
         return found
 
     def _write_ledger(self, ledger: Ledger) -> None:
@@ -101,20 +116,49 @@ class State:
         aside.rename(path)
         _sync_directory(self._directory)
 
-    def _read_json(self, name: str) -> dict[str, Any] | None:
-        try:
-            text = (self._directory / name).read_text(encoding="utf-8")
-        except FileNotFoundError:
+    def _values(self, name: str) -> dict[str, Any] | None:
+        """Parse a file; None when there is none of this boot."""
+        text = self._read(name)
+        if not text:
             return None
         try:
             values = json.loads(text)
+            return values if self._of_this_boot(values) else None
         except ValueError as nonsense:
-            message = f"{self._directory / name}: not readable ({nonsense})"
-            raise TproxyError(message) from nonsense
-        return values if self._of_this_boot(values) else None
+            raise self._unreadable(name) from nonsense
 
-    def _of_this_boot(self, values: object) -> bool:
-        return isinstance(values, dict) and self._stamp.items() <= values.items()
+    def _read(self, name: str) -> str:
+        """Read a whole file of ours; "" when there is none. Raises TproxyError."""
+        path = self._directory / name
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with os.fdopen(fd, encoding="utf-8") as file:
+                _require_private(self._root)
+                _require_private(self._directory)
+                return file.read()
+        except FileNotFoundError:
+            return ""
+        except UnicodeError as nonsense:
+            raise self._unreadable(name) from nonsense
+        except OSError as refusal:
+            message = f"{path}: {refusal.strerror}; nothing was touched"
+            raise TproxyError(message) from refusal
+
+    def _unreadable(self, name: str) -> TproxyError:
+        return TproxyError(
+            f"{self._directory / name}: damaged, or of another version; move it away and run "
+            "again: what carries our sign is found without it; nothing was touched"
+        )
+
+    def _of_this_boot(self, values: Any) -> bool:
+        """Whether it describes this kernel. Raises ValueError for a format we don't know."""
+        if not isinstance(values, dict):
+            raise ValueError(values)  # noqa: TRY004 - what the text says is wrong, not its type
+        if values.get("boot") != self._stamp["boot"]:
+            return False
+        if values.get("format") != FORMAT:
+            raise ValueError(values.get("format"))
+        return True
 
     # journal
 
@@ -125,8 +169,13 @@ class State:
     def begin(self, changes: Sequence[Change]) -> None:
         """Write down all changes of a run, with both their ends, before the first."""
         pairs = [[to_json(change.before), to_json(change.after)] for change in changes]
-        _write(self._journal, json.dumps({**self._stamp, "changes": pairs}) + "\n", os.O_TRUNC)
-        _sync_directory(self._directory)
+        try:
+            _write(self._journal, json.dumps({**self._stamp, "changes": pairs}) + "\n", os.O_TRUNC)
+            _sync_directory(self._directory)
+        except OSError as refusal:
+            self.abandon()
+            message = f"{self._journal}: {refusal.strerror}; nothing was touched"
+            raise TproxyError(message) from refusal
 
     def intend(self, index: int) -> None:
         """Write down that change number ``index`` is being made."""
@@ -139,50 +188,61 @@ class State:
 
     def abandon(self) -> None:
         """Forget the run under way: everything is as before."""
-        self._journal.unlink(missing_ok=True)
+        # One that stays makes the next run look twice at what it says, no more.
+        with contextlib.suppress(OSError):
+            self._journal.unlink()
 
     def interrupted(self) -> list[Change]:
         """Give the changes that a killed run had begun; empty when there was none."""
-        try:
-            first, *lines = self._journal.read_text(encoding="utf-8").splitlines()
-        except FileNotFoundError:
+        # A line without its end was being written when its writer was killed: a header means
+        # that nothing was touched yet, an intent that its change was not begun.
+        lines = self._read("journal.jsonl").split("\n")[:-1]
+        if not lines:
             return []
-        except ValueError:
-            first, lines = "", []
         try:
-            header = json.loads(first)
+            header = json.loads(lines[0])
             if not self._of_this_boot(header):
-                self.abandon()
                 return []
             pairs = [
                 Change(from_json(self._kinds, before), from_json(self._kinds, after))
                 for before, after in header["changes"]
             ]
-            return [pairs[int(line)] for line in lines]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError):
-            # The header is synced before anything is touched: a torn one means nothing was.
-            aside = self._journal.with_suffix(".unreadable")
-            self._journal.rename(aside)
-            return []
+            return [pairs[int(line)] for line in lines[1:]]
+        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as nonsense:
+            raise self._unreadable("journal.jsonl") from nonsense
 
 
 def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
 
 
-def _locked(path: Path, deadline: float) -> int:
-    """Open and lock ``path``; retried when its holder removed it meanwhile."""
-    while True:
-        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _require_private(directory: Path) -> None:
+    """Raise TproxyError unless nobody else can put files there."""
+    status = directory.lstat()
+    private = status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    if not (stat.S_ISDIR(status.st_mode) and private):
+        message = f"state directory {directory}: not ours alone; nothing was touched"
+        raise TproxyError(message)
+
+
+def _locked(path: Path, deadline: float) -> int | None:
+    """Open and lock ``path``; None when its holder removed it meanwhile."""
+    try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-        try:
-            _wait_for(fd, deadline)
-            if path.exists() and os.path.samestat(os.fstat(fd), path.lstat()):
-                return fd
-        except BaseException:
-            os.close(fd)
-            raise
+    except FileNotFoundError:
+        return None
+    except OSError as refusal:
+        message = f"{path}: {refusal.strerror}; nothing was touched"
+        raise TproxyError(message) from refusal
+    try:
+        _wait_for(fd, deadline)
+        if path.exists() and os.path.samestat(os.fstat(fd), path.lstat()):
+            return fd
+    except BaseException:
         os.close(fd)
+        raise
+    os.close(fd)
+    return None
 
 
 def _wait_for(fd: int, deadline: float) -> None:
@@ -192,7 +252,7 @@ def _wait_for(fd: int, deadline: float) -> None:
         except BlockingIOError:
             if time.monotonic() >= deadline:
                 holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
-                message = f"another run holds the lock (process {holder}), nothing was touched"
+                message = f"another run holds the lock (process {holder}); nothing was touched"
                 raise LockedError(message) from None
             time.sleep(0.05)
         else:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from types import TracebackType
+from typing import Self
 
 from netplan_tproxy.kernel.bpf_objects import BpfObjects
 from netplan_tproxy.kernel.netlink import Link, Netlink
@@ -18,7 +19,6 @@ class Facts:
     """What the desired state depends on besides the site file."""
 
     links: dict[str, Link] = field(default_factory=dict)
-    bpffs: str = "/sys/fs/bpf"
 
 
 class Kernel:
@@ -34,14 +34,14 @@ class Kernel:
 
     def facts(self) -> Facts:
         """Read what the desired state depends on."""
-        return Facts(self.links(), self.bpf.mount_point())
+        return Facts(self.links())
 
     def close(self) -> None:
         """Drop sockets, and BPF objects that were built but not pinned."""
         self.netlink.close()
         self.bpf.close()
 
-    def __enter__(self) -> Kernel:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

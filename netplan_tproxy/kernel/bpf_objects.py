@@ -8,8 +8,6 @@ Objects that a change takes away are held too, so that undo puts the same ones b
 from __future__ import annotations
 
 import contextlib
-import os
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +21,8 @@ from netplan_tproxy.kernel.netns_id import netns_cookie
 DEFAULT_MOUNT = "/sys/fs/bpf"
 _OURS = "netplan-tproxy"
 _SCHED_CLS = 3
+# What the kernel itself puts into each new bpffs (kernel/bpf/inode.c).
+_PRELOADED = ("maps.debug", "progs.debug")
 
 
 @dataclass(frozen=True)
@@ -46,30 +46,27 @@ class BpfObjects:
         """Find the bpffs; ``ip netns exec`` hides it behind a new /sys."""
         return bpffs.find_root(DEFAULT_MOUNT)
 
-    def mount_point(self) -> str:
-        """Where the bpffs is, or would be mounted."""
-        return self.mounted() or DEFAULT_MOUNT
-
     def mount(self) -> None:
         """Mount a bpffs where every later run will see it."""
-        bpffs.mount(DEFAULT_MOUNT, in_init_ns=True)
+        bpffs.mount(DEFAULT_MOUNT)
 
     def unmount(self) -> None:
         """Unmount it again."""
-        root = self.mounted()
-        if root:
-            bpffs.umount(root)
+        if self.mounted():
+            bpffs.umount(DEFAULT_MOUNT)
 
     def foreign_pins(self) -> int:
-        """Count what other programs keep in the bpffs."""
-        return sum(name != _OURS for name in os.listdir(self.mount_point()))
+        """Count what others keep in the bpffs, this tool in other network namespaces too."""
+        root = Path(self.mounted() or DEFAULT_MOUNT)
+        others = [path for path in _listing(root) if path.name not in {_OURS, *_PRELOADED}]
+        others += [path for path in _listing(root / _OURS) if path.name != str(netns_cookie())]
+        return len(others)
 
     def _directory(self, what: str) -> Path:
-        return Path(self.mount_point()) / _OURS / str(netns_cookie()) / what
+        return Path(self.mounted() or DEFAULT_MOUNT) / _OURS / str(netns_cookie()) / what
 
-    def _pins(self, what: str) -> Iterator[Path]:
-        with contextlib.suppress(FileNotFoundError, NotADirectoryError):
-            yield from sorted(self._directory(what).iterdir())
+    def _pins(self, what: str) -> list[Path]:
+        return _listing(self._directory(what))
 
     # maps
 
@@ -214,7 +211,19 @@ class BpfObjects:
 
     def close(self) -> None:
         """Drop every descriptor."""
-        for held in (self._maps, self._programs, self._replaced, self._by_id):
-            for fd in held.values():  # type: ignore[attr-defined]
-                fd.close()
+        by_pin = (self._maps, self._programs, self._replaced)
+        for fd in (*(fd for held in by_pin for fd in held.values()), *self._by_id.values()):
+            fd.close()
+        for held in by_pin:
             held.clear()
+        self._by_id.clear()
+
+
+def _listing(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as refusal:
+        message = f"read {directory}: {refusal.strerror}"
+        raise KernelError(message, refusal.errno or 0) from refusal

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ctypes
 import os
+from collections.abc import Callable
+from pathlib import Path
 
 from netplan_tproxy.errors import KernelError
 
@@ -30,20 +32,20 @@ def find_root(default: str = "/sys/fs/bpf") -> str | None:
     return None
 
 
-def mount(path: str, *, in_init_ns: bool = False) -> None:
-    """Mount a bpffs at ``path``. Raises KernelError.
+def mount(path: str) -> None:
+    """Mount a bpffs at ``path`` where init sees it. Raises KernelError.
 
-    With ``in_init_ns`` it is done in init's mount namespace where that is another one: in
-    ours it might be gone with this process.
+    In this process's own mount namespace it might be gone with the process.
     """
-    if in_init_ns and not _same_mounts_as_init():
-        _in_child(lambda: _enter_init_mounts() or _mount(path), path)
-    else:
-        _mount(path)
+    _where_init_sees_it(_mount, "mount", path)
 
 
 def umount(path: str) -> None:
-    """Unmount the bpffs at ``path``. Raises KernelError."""
+    """Unmount the bpffs that ``mount`` mounted at ``path``. Raises KernelError."""
+    _where_init_sees_it(_umount, "unmount", path)
+
+
+def _umount(path: str) -> None:
     libc = ctypes.CDLL(None, use_errno=True)
     if libc.umount2(os.fsencode(path), 0) != 0:
         raise _refused("unmount", path)
@@ -62,7 +64,7 @@ def _refused(action: str, path: str) -> KernelError:
 
 def _same_mounts_as_init() -> bool:
     try:
-        return os.stat("/proc/self/ns/mnt").st_ino == os.stat("/proc/1/ns/mnt").st_ino
+        return Path("/proc/self/ns/mnt").stat().st_ino == Path("/proc/1/ns/mnt").stat().st_ino
     except OSError:
         return True
 
@@ -74,11 +76,15 @@ def _enter_init_mounts() -> None:
         raise _refused("enter init's mount namespace for", "")
 
 
-def _in_child(action, path: str) -> None:  # type: ignore[no-untyped-def]  # noqa: ANN001
+def _where_init_sees_it(action: Callable[[str], None], name: str, path: str) -> None:
+    if _same_mounts_as_init():
+        action(path)
+        return
     child = os.fork()
     if child == 0:
         try:
-            action()
+            _enter_init_mounts()
+            action(path)
         except KernelError as refusal:
             os._exit(min(refusal.errno, 254) or 1)
         except BaseException:  # noqa: BLE001 - a forked child must never run its parent's handlers
@@ -87,4 +93,5 @@ def _in_child(action, path: str) -> None:  # type: ignore[no-untyped-def]  # noq
     _, status = os.waitpid(child, 0)
     code = os.waitstatus_to_exitcode(status)
     if code:
-        raise KernelError(f"mount bpffs {path}: {os.strerror(code)}", code)
+        message = f"{name} bpffs {path}: {os.strerror(code)}"
+        raise KernelError(message, code)

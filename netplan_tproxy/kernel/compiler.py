@@ -78,7 +78,7 @@ def _compile(
     with _environment("BCC_KERNEL_SOURCE", headers), _complaints() as complaints:
         bcc = _bcc()
         try:
-            module = bcc.BPF(text=source, cflags=flags)
+            module = bcc.BPF(text=source.encode(), cflags=flags)
         except Exception as failure:
             lines = complaints()
             first = next((line for line in lines if "error:" in line), str(failure))

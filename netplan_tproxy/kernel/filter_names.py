@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netplan_tproxy.kernel.netlink import FilterRecord
+from netplan_tproxy.kernel.netlink import ETH_P_ALL, FilterRecord
 
 # Not prio 1, handle 1: others sit there, and replace each other (cilium and datadog did).
 PRIO = 20
@@ -18,6 +18,16 @@ def filter_name(program: str) -> str:
 def program_of(name: str) -> str:
     """Give the program that a filter's name stands for, "" if the name isn't ours."""
     return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else ""
+
+
+def is_in_our_place(record: FilterRecord) -> bool:
+    """Whether a filter keeps ours from its place, or is it.
+
+    All filters of one prio are of one kind and protocol (tc(8)): beside a stranger ours
+    would be refused whatever its handle.
+    """
+    stranger = record.what != "bpf" or record.protocol != ETH_P_ALL
+    return record.prio == PRIO and (record.handle == HANDLE or stranger)
 
 
 def is_ours(record: FilterRecord) -> bool:

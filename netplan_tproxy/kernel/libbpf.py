@@ -8,7 +8,7 @@ import os
 from collections.abc import Callable
 from functools import cache
 from types import TracebackType
-from typing import Any
+from typing import Any, Self
 
 from netplan_tproxy.errors import KernelError, TproxyError
 
@@ -28,7 +28,7 @@ class Fd:
             os.close(self._number)
             self._number = -1
 
-    def __enter__(self) -> Fd:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import errno
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ _RULE_PLAIN = {
     "FRA_TABLE", "FRA_SUPPRESS_PREFIXLEN", "FRA_PROTOCOL", "FRA_PRIORITY", "FRA_FWMARK",
     "FRA_FWMASK",
 }  # fmt: skip
+_TCA_BPF_FLAG_ACT_DIRECT = 1
 _SUPPRESS_NOTHING = 0xFFFFFFFF
 
 
@@ -79,6 +81,8 @@ class FilterRecord:
     what: str
     name: str
     prog_id: int
+    protocol: int = ETH_P_ALL
+    direct: bool = True
 
 
 class Netlink:
@@ -100,6 +104,7 @@ class Netlink:
         self._refused: type[Exception] = NetlinkError
         # Strict checking lets the kernel filter a dump by table instead of us.
         self._ip: Any = IPRoute(ext_ack=True, strict_check=True)
+        self._rich_routes: dict[RouteRecord, dict[str, Any]] = {}
 
     def close(self) -> None:
         """Close the socket."""
@@ -126,7 +131,6 @@ class Netlink:
                 for link in self._ip.get_links()
                 if (name := link.get_attr("IFLA_IFNAME"))
             }
-        return {}
 
     def rules(self, family: int) -> list[RuleRecord]:
         """Read the rules that select by fwmark alone (`ip rule`)."""
@@ -164,44 +168,66 @@ class Netlink:
         with self._doing(f"remove rule {rule.priority}", errno.ENOENT):
             self._ip.rule("del", **_rule_arguments(rule))
 
-    def routes(self, family: int, table: int) -> list[RouteRecord]:
-        """Read one table (`ip route show table N`); the kernel filters the dump."""
+    def routes(self, family: int, **where: int) -> list[RouteRecord]:
+        """Read the routes of a ``table=`` or a ``proto=``; the kernel filters the dump.
+
+        Routes with a metric or TOS are left out: they stand beside ours, not in its place.
+        """
         found = []
-        with self._doing(f"read route table {table}"):
-            for route in self._ip.route("dump", family=family, table=table):
+        with self._doing("read routes"):
+            for route in self._ip.route("dump", family=family, **where):
                 attrs = dict(route["attrs"])
-                if attrs.get("RTA_TABLE", route["table"]) != table:
+                table = attrs.get("RTA_TABLE", route["table"])
+                if route["tos"] or attrs.get("RTA_PRIORITY") or where.get("table", table) != table:
                     continue
                 any_address = "0.0.0.0" if family == 2 else "::"  # noqa: S104, PLR2004
                 to = f"{attrs.get('RTA_DST', any_address)}/{route['dst_len']}"
-                plain = attrs.keys() <= {"RTA_TABLE", "RTA_OIF", "RTA_DST"} and not route["tos"]
-                found.append(
-                    RouteRecord(
-                        family, table, to,
-                        _ROUTE_TYPES.get(route["type"], str(route["type"])),
-                        attrs.get("RTA_OIF", 0), route["proto"], plain,
-                    )
+                record = RouteRecord(
+                    family, table, to, _ROUTE_TYPES.get(route["type"], str(route["type"])),
+                    attrs.get("RTA_OIF", 0), route["proto"],
+                    attrs.keys() <= {"RTA_TABLE", "RTA_OIF", "RTA_DST"},
                 )  # fmt: skip
+                if not record.plain:
+                    self._rich_routes[record] = route
+                found.append(record)
         return found
 
     def put_route(self, route: RouteRecord, *, replace: bool) -> None:
         """Add a route, or replace the one at its key."""
         command = "replace" if replace else "add"
         with self._doing(f"{command} route {route.to} table {route.table}"):
-            self._ip.route(command, **_route_arguments(route))
+            if route in self._rich_routes:
+                self._put_back(self._rich_routes[route])
+            else:
+                self._ip.route(command, **_route_arguments(route))
+
+    def _put_back(self, seen: Any) -> None:
+        """Put a route as a dump showed it, the way of `ip route restore`."""
+        from pyroute2.netlink import NLM_F_ACK, NLM_F_CREATE, NLM_F_REPLACE, NLM_F_REQUEST  # noqa: PLC0415
+        from pyroute2.netlink.rtnl import RTM_NEWROUTE  # noqa: PLC0415
+        from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: PLC0415
+
+        message = rtmsg()
+        for name in ("family", "dst_len", "src_len", "tos", "table", "proto", "scope", "type"):
+            message[name] = seen[name]
+        message["attrs"] = [pair for pair in seen["attrs"] if pair[0] != "RTA_CACHEINFO"]
+        flags = NLM_F_REQUEST | NLM_F_ACK | NLM_F_CREATE | NLM_F_REPLACE
+        for _ in self._ip.nlm_request(message, msg_type=RTM_NEWROUTE, msg_flags=flags):
+            pass
 
     def del_route(self, route: RouteRecord) -> None:
         """Remove a route with exactly this identity; none is fine."""
         with self._doing(f"remove route {route.to} table {route.table}", errno.ESRCH):
             self._ip.route("del", **_route_arguments(route))
 
-    def ingress_qdisc(self, ifindex: int) -> str:
-        """Name the qdisc at the ingress hook ("clsact", "ingress"), "" for none."""
-        with self._doing("read qdiscs", errno.ENODEV):
-            for qdisc in self._ip.get_qdiscs(index=ifindex):
-                if qdisc["parent"] == CLSACT_PARENT:
-                    return str(qdisc.get_attr("TCA_KIND"))
-        return ""
+    def ingress_qdiscs(self) -> dict[int, str]:
+        """Name the qdiscs at the ingress hooks ("clsact", "ingress"), by ifindex."""
+        with self._doing("read qdiscs"):
+            return {
+                qdisc["index"]: str(qdisc.get_attr("TCA_KIND"))
+                for qdisc in self._ip.get_qdiscs()
+                if qdisc["parent"] == CLSACT_PARENT
+            }
 
     def add_clsact(self, ifindex: int) -> None:
         """Add a clsact qdisc (tc-bpf(8)); one that is there already is fine."""
@@ -226,11 +252,15 @@ class Netlink:
                     continue
                 options = record.get_attr("TCA_OPTIONS")
                 is_bpf = what == "bpf" and options is not None
-                name = (options.get_attr("TCA_BPF_NAME") or "") if is_bpf else ""
-                prog_id = (options.get_attr("TCA_BPF_ID") or 0) if is_bpf else 0
+                attrs = dict(options["attrs"]) if is_bpf else {}
                 found.append(
-                    FilterRecord(parent, record["info"] >> 16, handle, what, name, prog_id)
-                )
+                    FilterRecord(
+                        parent, record["info"] >> 16, handle, what,
+                        attrs.get("TCA_BPF_NAME", ""), attrs.get("TCA_BPF_ID", 0),
+                        socket.ntohs(record["info"] & 0xFFFF),
+                        bool(attrs.get("TCA_BPF_FLAGS", 0) & _TCA_BPF_FLAG_ACT_DIRECT),
+                    )
+                )  # fmt: skip
         return found
 
     def put_filter(self, ifindex: int, record: FilterRecord, fd: int) -> None:

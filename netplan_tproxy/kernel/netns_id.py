@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import os
 import socket
 import struct
+from pathlib import Path
 
 _SO_NETNS_COOKIE = 71
 
@@ -18,5 +18,5 @@ def netns_cookie() -> int:
         try:
             raw = probe.getsockopt(socket.SOL_SOCKET, _SO_NETNS_COOKIE, 8)
         except OSError:
-            return os.stat("/proc/thread-self/ns/net").st_ino
+            return Path("/proc/thread-self/ns/net").stat().st_ino
     return int(struct.unpack("=Q", raw)[0])

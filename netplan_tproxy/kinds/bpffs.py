@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from netplan_tproxy.kernel import Facts, Kernel
+from netplan_tproxy.kernel.bpf_objects import DEFAULT_MOUNT
 from netplan_tproxy.kinds import Kind
 from netplan_tproxy.model import Resource
 from netplan_tproxy.site.model import Site
@@ -17,8 +18,9 @@ class Bpffs(Resource):
     """A mounted bpffs."""
 
     kind: ClassVar[str] = "bpffs"
+    is_shared: ClassVar[bool] = True
 
-    path: str
+    path: str = DEFAULT_MOUNT
     others: int = field(default=0, compare=False)
 
     @property
@@ -44,13 +46,13 @@ class BpffsKind(Kind[Bpffs]):
     resource = Bpffs
 
     def desired(self, site: Site, facts: Facts) -> Iterable[Bpffs]:
-        del site
-        return [Bpffs(facts.bpffs)]
+        del site, facts
+        return [Bpffs()]
 
     def observe(self, kernel: Kernel, scope: Sequence[Bpffs]) -> Iterable[Bpffs]:
         del scope
-        root = kernel.bpf.mounted()
-        return [Bpffs(kernel.bpf.mount_point(), kernel.bpf.foreign_pins())] if root else []
+        # Where it is seen from here may differ; which one it is does not.
+        return [Bpffs(others=kernel.bpf.foreign_pins())] if kernel.bpf.mounted() else []
 
     def make(self, kernel: Kernel, before: Bpffs | None, after: Bpffs | None) -> None:
         if after is not None and before is None:

@@ -2,14 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
 from netplan_tproxy.datapath import source_digest
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel import Facts, Kernel
-from netplan_tproxy.kernel.filter_names import HANDLE, PRIO, filter_name, program_of
+from netplan_tproxy.kernel.bpf_objects import PinnedProgram
+from netplan_tproxy.kernel.filter_names import (
+    HANDLE,
+    PRIO,
+    filter_name,
+    is_in_our_place,
+    program_of,
+)
 from netplan_tproxy.kernel.netlink import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.kinds import Kind
 from netplan_tproxy.model import Resource
@@ -34,6 +41,7 @@ class Filter(Resource):
     ifindex: int = field(default=0, compare=False)
     prog_id: int = field(default=0, compare=False)
     name: str = field(default="", compare=False)
+    replaceable: bool = field(default=True, compare=False)
 
     @property
     def key(self) -> str:
@@ -60,6 +68,10 @@ class Filter(Resource):
     def signed(self) -> bool:
         return bool(program_of(self.name))
 
+    @property
+    def restorable(self) -> bool:
+        return self.replaceable
+
 
 class FilterKind(Kind[Filter]):
     """A filter is known by device, hook, prio and handle; its name says whose it is."""
@@ -78,26 +90,15 @@ class FilterKind(Kind[Filter]):
             yield Filter(dev, hook, program, facts.links[dev].ifindex, 0, filter_name(program))
 
     def observe(self, kernel: Kernel, scope: Sequence[Filter]) -> Iterable[Filter]:
-        links = kernel.links()
-        # A renamed device keeps its filters: look by name and by the index it had.
-        indexes = {links[wanted.dev].ifindex for wanted in scope if wanted.dev in links}
-        indexes |= {wanted.ifindex for wanted in scope if wanted.ifindex}
+        # On every device: without a ledger, and after a renaming, the name alone tells.
+        del scope
+        links = {link.ifindex: link for link in kernel.links().values()}
         programs = kernel.bpf.programs()
-        for link in links.values():
-            if link.ifindex not in indexes:
-                continue
+        for ifindex in kernel.netlink.ingress_qdiscs().keys() & links.keys():
             for hook, parent in _HOOKS.items():
-                for record in kernel.netlink.filters(link.ifindex, parent):
-                    if (record.prio, record.handle) == (PRIO, HANDLE):
-                        program = program_of(record.name) or f"{record.what} {record.name}"
-                        pinned = programs.get(program)
-                        if program_of(record.name) and (
-                            pinned is None or pinned.id != record.prog_id or not pinned.current
-                        ):
-                            program = f"another program, id {record.prog_id}"
-                        yield Filter(
-                            link.name, hook, program, link.ifindex, record.prog_id, record.name
-                        )
+                for record in kernel.netlink.filters(ifindex, parent):
+                    if is_in_our_place(record):
+                        yield _filter(links[ifindex].name, hook, ifindex, record, programs)
 
     def prepare(self, kernel: Kernel, before: Filter | None, after: Filter | None) -> None:
         del after
@@ -120,6 +121,19 @@ class FilterKind(Kind[Filter]):
         else:
             fd = kernel.bpf.program_fd(after.program, after.prog_id)
             kernel.netlink.put_filter(link.ifindex, record, fd)
+
+
+def _filter(
+    dev: str, hook: str, ifindex: int, record: FilterRecord, programs: Mapping[str, PinnedProgram]
+) -> Filter:
+    program = program_of(record.name)
+    pinned = programs.get(program)
+    if not program:
+        program = f"{record.what} {record.name}".strip()
+    elif pinned is None or pinned.id != record.prog_id or not pinned.current:
+        program = f"another program, id {record.prog_id}"
+    replaceable = record.handle == HANDLE and record.prog_id != 0 and record.direct
+    return Filter(dev, hook, program, ifindex, record.prog_id, record.name, replaceable)
 
 
 KIND = FilterKind()

@@ -47,6 +47,10 @@ class Qdisc(Resource):
         return self.what
 
     @property
+    def restorable(self) -> bool:
+        return self.what == "clsact"
+
+    @property
     def in_use(self) -> str:
         return "carries filters of others" if self.foreign_filters else ""
 
@@ -62,9 +66,10 @@ class QdiscKind(Kind[Qdisc]):
 
     def observe(self, kernel: Kernel, scope: Sequence[Qdisc]) -> Iterable[Qdisc]:
         links = kernel.links()
+        qdiscs = kernel.netlink.ingress_qdiscs()
         for dev in sorted({qdisc.dev for qdisc in scope} & links.keys()):
             ifindex = links[dev].ifindex
-            what = kernel.netlink.ingress_qdisc(ifindex)
+            what = qdiscs.get(ifindex)
             if what:
                 foreign = sum(
                     not is_ours(record)

@@ -45,8 +45,9 @@ class Route(Resource):
 
     @property
     def value(self) -> str:
+        dev = f" dev {self.dev}" if self.dev else ""
         extra = "" if self.plain else " with more"
-        return f"{self.type} dev {self.dev}{extra}"
+        return f"{self.type}{dev}{extra}"
 
     @property
     def signed(self) -> bool:
@@ -68,12 +69,24 @@ class RouteKind(Kind[Route]):
 
     def observe(self, kernel: Kernel, scope: Sequence[Route]) -> Iterable[Route]:
         names = {link.ifindex: link.name for link in kernel.links().values()}
-        for family, table in sorted({(route.family, route.table) for route in scope}):
-            for record in kernel.netlink.routes(family, table):
-                yield Route(
-                    record.family, record.table, record.to, record.type,
-                    names.get(record.ifindex, ""), record.protocol, record.plain,
-                )  # fmt: skip
+        tables = sorted({(route.family, route.table) for route in scope})
+        records = [
+            *kernel.netlink.routes(IPV4, proto=OUR_PROTOCOL),
+            *(
+                one
+                for family, table in tables
+                for one in kernel.netlink.routes(family, table=table)
+            ),
+        ]
+        found: dict[str, Route] = {}
+        for record in records:
+            route = Route(
+                record.family, record.table, record.to, record.type,
+                names.get(record.ifindex, ""), record.protocol, record.plain,
+            )  # fmt: skip
+            # Of several at one key (`ip route append`) the first is the one that works.
+            found.setdefault(route.key, route)
+        return found.values()
 
     def make(self, kernel: Kernel, before: Route | None, after: Route | None) -> None:
         if after is not None:

@@ -1,0 +1,76 @@
+"""Packets that no TCP would send, by raw socket or straight into a program."""
+
+from __future__ import annotations
+
+import ctypes
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from netplan_tproxy.kernel import bpf_maps
+from netplan_tproxy.kernel.libbpf import call
+
+if TYPE_CHECKING:
+    from tests.datapath.support import Applied
+
+Address = tuple[str, int]
+SYN, RST, ACK = 0x02, 0x04, 0x10
+MORE_FRAGMENTS = 0x2000
+_SK_BUFF_SIZE = 192
+_ETHERNET = bytes(12) + b"\x08\x00"
+
+
+class _RunOptions(ctypes.Structure):
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("data_in", ctypes.c_char_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_char_p),
+        ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32),
+        ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_uint32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
+        ("batch_size", ctypes.c_uint32),
+    )
+
+
+def segment(
+    source: Address, target: Address, flags: int, *, fragment: int = 0, ihl: int = 5
+) -> bytes:
+    """An IPv4 packet with a bare TCP header; the checksums are left to whoever cares."""
+    tcp = struct.pack("!HHIIBBHHH", source[1], target[1], 1, 1, 5 << 4, flags, 1024, 0, 0)
+    size = 20 + len(tcp)
+    ends = socket.inet_aton(source[0]) + socket.inet_aton(target[0])
+    ip = struct.pack("!BBHHHBBH", 4 << 4 | ihl, 0, size, 1, fragment, 64, socket.IPPROTO_TCP, 0)
+    return ip + ends + tcp
+
+
+def send(on: Applied, packet: bytes) -> None:
+    """Send an IP packet from HOST; the kernel fills in its length and checksum."""
+    where = socket.inet_ntoa(packet[16:20])
+    with on.lab.host.socket(kind=socket.SOCK_RAW, proto=socket.IPPROTO_RAW) as raw:
+        raw.sendto(packet, (where, 0))
+
+
+def run(on: Applied, program: str, packet: bytes, cb: tuple[int, ...] = ()) -> int:
+    """Feed an IP packet to a pinned program, which sees it on HOST's lo; its verdict."""
+    context = struct.pack("=48x5I", *cb, *bytes(5 - len(cb))).ljust(_SK_BUFF_SIZE, b"\0")
+    frame = _ETHERNET + packet
+    options = _RunOptions(
+        sz=ctypes.sizeof(_RunOptions),
+        data_in=frame,
+        data_size_in=len(frame),
+        ctx_in=context,
+        ctx_size_in=len(context),
+        repeat=1,
+    )
+    (pin,) = (on.pins / "programs").glob(f"{program}@*")
+    with on.lab.host.entered(), bpf_maps.open_pinned(str(pin)) as fd:
+        call("bpf_prog_test_run_opts", int(fd), ctypes.byref(options), what=f"run {program}")
+    return ctypes.c_int32(options.retval).value

@@ -1,0 +1,210 @@
+"""An applied host, sockets on both sides of its proxy, and what the programs have counted.
+
+The proxy of most tests is a bare listener: ``connect`` succeeds before anybody accepts, so a
+test holds both ends of an intercepted connection without a thread, and whatever reaches the
+wire is a leak.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import statistics
+import struct
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from netplan_tproxy import cli, datapath
+from netplan_tproxy.kernel import bpf_maps
+from netplan_tproxy.kernel.netns_id import netns_cookie
+from tests.lab import Lab
+from tests.lab.isolate import BPFFS
+
+if TYPE_CHECKING:
+    import subprocess
+    from collections.abc import Iterator
+
+FAR = "1.1.1.1"
+WEB = (FAR, 80)
+PROXY = ("127.0.0.1", 9040)
+SITE = "version: 1\ninterfaces:\n{}proxy: {{port: 9040}}\n"
+
+_IP_TRANSPARENT = 19  # <linux/in.h>
+
+
+class Pair(NamedTuple):
+    """An intercepted connection: the client's end and the proxy's."""
+
+    near: socket.socket
+    far: socket.socket
+
+
+class Applied:
+    """A lab, its site file, and runs of ``tproxy-apply`` in HOST."""
+
+    def __init__(self, lab: Lab, directory: Path, *, extra: str = "") -> None:
+        self.lab = lab
+        self.site = directory / "site.yaml"
+        self.write(extra)
+
+    def write(self, extra: str = "") -> None:
+        """Replace the site file: all of the lab's uplinks, and ``extra`` lines of YAML."""
+        uplinks = "".join(f"  {wan.name}: {{}}\n" for wan in self.lab.wans)
+        self.site.write_text(SITE.format(uplinks) + extra)
+
+    def apply(self) -> None:
+        with self.lab.host.entered():
+            assert cli.main([str(self.site)]) == 0
+
+    def destroy(self) -> None:
+        with self.lab.host.entered():
+            assert cli.main(["--destroy"]) == 0
+
+    @property
+    def pins(self) -> Path:
+        with self.lab.host.entered():
+            return BPFFS / "netplan-tproxy" / str(netns_cookie())
+
+    def client(
+        self, device: str = "", *, port: int = 0, mark: int = 0, address: str = ""
+    ) -> socket.socket:
+        """A socket in HOST that is not connected yet."""
+        made = self.lab.host.socket()
+        if device:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+        if mark:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        if port or address:
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            made.bind((address, port))
+        return made
+
+    def connect(
+        self, device: str = "", where: tuple[str, int] = WEB, *, port: int = 0, mark: int = 0
+    ) -> socket.socket:
+        made = self.client(device, port=port, mark=mark)
+        try:
+            made.connect(where)
+        except BaseException:
+            made.close()
+            raise
+        return made
+
+    def pair(self, proxy: socket.socket, device: str = "", *, port: int = 0) -> Pair:
+        """A connection through ``proxy``; fails if another one arrives there."""
+        near = self.connect(device, port=port)
+        try:
+            far, peer = proxy.accept()
+        except BaseException:
+            near.close()
+            raise
+        far.settimeout(10)
+        assert peer == near.getsockname()
+        return Pair(near, far)
+
+
+@contextlib.contextmanager
+def applied(directory: Path, *, wans: int = 1, lan: bool = False) -> Iterator[Applied]:
+    with Lab(wans=wans, lan=lan) as lab:
+        made = Applied(lab, directory)
+        made.apply()
+        yield made
+
+
+def listener(
+    on: Applied,
+    where: tuple[str, int] = PROXY,
+    *,
+    transparent: bool = True,
+    shared: bool = False,
+) -> socket.socket:
+    """A listener in HOST, the proxy's unless told otherwise."""
+    family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
+    made = on.lab.host.socket(family)
+    made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    if shared:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+    if transparent:
+        made.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
+    made.bind(where)
+    made.listen(512)
+    return made
+
+
+@contextlib.contextmanager
+def relay(on: Applied, *options: str) -> Iterator[subprocess.Popen[str]]:
+    """A ``tproxy-relay`` in HOST, ready."""
+    where = "{}:{}".format(*PROXY)
+    program = [sys.executable, "-m", "netplan_tproxy.relay", "--listen", where, *options]
+    child = on.lab.host.popen(program)
+    try:
+        wait_until_listening(on)
+        yield child
+    finally:
+        child.kill()
+        child.wait(10)
+
+
+def wait_until_listening(on: Applied) -> None:
+    deadline = time.monotonic() + 10
+    while time.monotonic() < deadline:
+        with on.lab.host.socket() as probe:
+            if probe.connect_ex(PROXY) == 0:
+                return
+        time.sleep(0.02)
+    raise AssertionError("the relay does not listen")
+
+
+def read_counters(on: Applied) -> Counter[tuple[str, str]]:
+    """Packets by device and outcome, so far."""
+    with on.lab.host.entered():
+        devices = dict(socket.if_nameindex())
+    found: Counter[tuple[str, str]] = Counter()
+    with bpf_maps.open_pinned(str(on.pins / "maps" / datapath.COUNTERS.pin)) as fd:
+        size = bpf_maps.entry_size(bpf_maps.map_info(fd))
+        for key in bpf_maps.keys(fd, datapath.COUNTER_KEY.size):
+            ifindex, outcome = datapath.COUNTER_KEY.unpack(key)
+            per_cpu = datapath.COUNTER.iter_unpack(bpf_maps.lookup(fd, key, size) or b"")
+            name = devices.get(ifindex, str(ifindex)), datapath.OUTCOMES[outcome]
+            found[name] += sum(packets for packets, _ in per_cpu)
+    return found
+
+
+@contextlib.contextmanager
+def counting(on: Applied) -> Iterator[Counter[tuple[str, str]]]:
+    """What the block has added to the counters, filled in at its end."""
+    added: Counter[tuple[str, str]] = Counter()
+    before = read_counters(on)
+    yield added
+    added.update(read_counters(on) - before)
+
+
+def read_all(source: socket.socket) -> bytes:
+    """Everything up to the end of the stream."""
+    parts = []
+    while part := source.recv(1 << 20):
+        parts.append(part)
+    return b"".join(parts)
+
+
+def reset(end: socket.socket) -> None:
+    """Close with an RST."""
+    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+    end.close()
+
+
+def hears_nothing(server: socket.socket) -> bool:
+    """Whether no connection waits at a listener."""
+    server.settimeout(0.05)
+    try:
+        server.accept()[0].close()
+    except TimeoutError:
+        return True
+    return False
+
+
+def median(seconds: list[float]) -> float:
+    return statistics.median(seconds)

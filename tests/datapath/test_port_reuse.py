@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+import socket
+import statistics
+import time
+
+import pytest
+
+from tests.datapath import support
+from tests.datapath.support import Applied, counting
+from tests.lab import Capture
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+both = pytest.mark.parametrize("device", ["", "wan0"], ids=["unbound", "bound"])
+TRIES = 10
+
+
+def reconnect(host: Applied, proxy: socket.socket, device: str, port: int) -> float:
+    """Let the proxy close first, use the client's port again at once; seconds it took."""
+    near, far = host.pair(proxy, device, port=port)
+    far.close()
+    assert near.recv(1) == b""
+    near.close()
+    start = time.monotonic()
+    near = host.connect(device, port=port)
+    took = time.monotonic() - start
+    far, peer = proxy.accept()
+    assert peer == near.getsockname() == ("10.77.0.2", port)
+    assert far.getsockname() == ("1.1.1.1", 80)
+    far.sendall(b"fresh")
+    assert near.recv(5) == b"fresh"
+    # No TIME_WAIT is left for the next try.
+    support.reset(near)
+    far.close()
+    return took
+
+
+@both
+def test_a_port_may_be_used_again_while_the_proxy_is_in_time_wait(
+    host: Applied, proxy: socket.socket, device: str
+) -> None:
+    with Capture(host.lab.net, "isp0") as wire, counting(host) as added:
+        took = [reconnect(host, proxy, device, 42000) for _ in range(TRIES)]
+        assert wire.arrived("tcp") == []
+    assert max(took) < 1
+    assert statistics.median(took) < 0.05
+    assert added["wan0", "time_wait"] == TRIES
+    assert added["wan0", "new"] == 2 * TRIES
+
+
+@both
+def test_a_wildcard_server_of_the_original_port_does_not_get_that_connection(
+    host: Applied, proxy: socket.socket, device: str
+) -> None:
+    """TIME_WAIT hands a SYN to any listener that fits the packet's own destination."""
+    with support.listener(host, ("0.0.0.0", 80)) as server:
+        took = [reconnect(host, proxy, device, 42001) for _ in range(TRIES)]
+        assert support.hears_nothing(server)
+    assert max(took) < 1
+    assert statistics.median(took) < 0.05
+
+
+@both
+def test_a_port_may_be_used_again_after_a_reset(
+    host: Applied, proxy: socket.socket, device: str
+) -> None:
+    took = []
+    for _ in range(TRIES):
+        start = time.monotonic()
+        near, far = host.pair(proxy, device, port=42002)
+        took.append(time.monotonic() - start)
+        support.reset(near)
+        far.close()
+    assert statistics.median(took) < 0.05
+
+
+def test_a_port_may_be_used_again_for_a_direct_connection(
+    host: Applied, proxy: socket.socket
+) -> None:
+    """What was remembered of the intercepted one must not catch the end of the direct one."""
+    near, far = host.pair(proxy, port=42003)
+    support.reset(near)
+    far.close()
+    with host.lab.net.socket() as server, Capture(host.lab.net, "isp0") as wire:
+        server.bind(("1.1.1.1", 80))
+        server.listen(4)
+        near = host.connect(port=42003, mark=2)
+        far, _ = server.accept()
+        near.close()
+        assert far.recv(1) == b""
+        far.close()  # answered by TIME_WAIT, which has no full socket
+        assert wire.arrived("tcp")[-1].flags == "A"
+        with counting(host) as added:
+            pass
+    last = [packet for packet in wire.packets if "F" in packet.flags and not packet.arrived]
+    assert len(last) == 1, "the far end had to send its FIN again"
+    assert not added
