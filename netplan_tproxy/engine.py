@@ -54,6 +54,7 @@ def execute(plan: Plan, kinds: Kinds, kernel: Kernel, book: Book, interrupts: In
     """
     for change in plan.changes:
         kinds[change.id.kind].prepare(kernel, change.before, change.after)
+    kernel.build()
     with interrupts.shielded():
         book.begin(plan.changes)
         made: list[Change] = []

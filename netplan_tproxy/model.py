@@ -9,7 +9,7 @@ needs a diff or a rollback of its own.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
 
@@ -133,4 +133,9 @@ def to_json(resource: Resource | None) -> dict[str, Any] | None:
     """Give a resource as JSON values, with its kind."""
     if resource is None:
         return None
-    return {"kind": resource.kind, **asdict(resource)}
+    kept = {
+        field.name: getattr(resource, field.name)
+        for field in fields(resource)
+        if not field.metadata.get("transient")
+    }
+    return {"kind": resource.kind, **kept}

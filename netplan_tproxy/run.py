@@ -8,13 +8,14 @@ from dataclasses import dataclass
 from netplan_tproxy import engine
 from netplan_tproxy.errors import ConflictError, KernelError, TproxyError
 from netplan_tproxy.interrupts import Interrupts
-from netplan_tproxy.kernel import Facts, Kernel
+from netplan_tproxy.kernel import Kernel
 from netplan_tproxy.kernel.netns_id import netns_cookie
 from netplan_tproxy.kernel.privileges import require_privileges
 from netplan_tproxy.kinds import Kinds, all_kinds
 from netplan_tproxy.model import Id, Ledger, Plan, Resource
 from netplan_tproxy.plan import by_id, diff, merged
 from netplan_tproxy.render import plan_lines
+from netplan_tproxy.requirements import require_facts
 from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import Site
 from netplan_tproxy.state import DEFAULT_ROOT, State
@@ -22,7 +23,6 @@ from netplan_tproxy.state import DEFAULT_ROOT, State
 DEFAULT_SITE = "/etc/netplan-tproxy/site.yaml"
 APPLY, DRY_RUN, CHECK = "apply", "dry-run", "check"
 PENDING = 2
-ETHERNET = 1  # ARPHRD_ETHER
 
 Say = Callable[[str], None]
 
@@ -97,8 +97,9 @@ class _Run:
         """Plan and say it."""
         desired: dict[Id, Resource] = {}
         if self.site is not None:
-            facts = self.kernel.facts()
-            _require_interfaces(self.site, facts)
+            policy = self.site.policy
+            facts = self.kernel.facts(policy.bypass_users, policy.bypass_cgroups)
+            require_facts(self.site, facts)
             desired = by_id(
                 resource
                 for kind in self.kinds.values()
@@ -113,18 +114,3 @@ class _Run:
         for line in plan_lines(plan):
             self.say(line)
         return plan
-
-
-def _require_interfaces(site: Site, facts: Facts) -> None:
-    missing = []
-    for interface in site.interfaces:
-        where = site.where.get(f"interfaces.{interface.name}", (1, 1))
-        place = f"{site.source}:{where[0]}:{where[1]}: interfaces.{interface.name}"
-        link = facts.links.get(interface.name)
-        if link is None:
-            there = ", ".join(sorted(facts.links.keys() - {"lo"})) or "none"
-            missing.append(f"{place}: no such interface here (there is: {there})")
-        elif link.type != ETHERNET:
-            missing.append(f"{place}: has no Ethernet header, which is not supported yet")
-    if missing:
-        raise TproxyError("\n".join(f"{line}; nothing was touched" for line in missing))

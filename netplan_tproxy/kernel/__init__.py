@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
 from netplan_tproxy.kernel.bpf_objects import BpfObjects
+from netplan_tproxy.kernel.identities import resolve_cgroups, resolve_users
 from netplan_tproxy.kernel.netlink import Link, Netlink
 
 # The routing protocol number that says "made by netplan-tproxy" (rtnetlink(7): 4 to 255
@@ -19,6 +21,12 @@ class Facts:
     """What the desired state depends on besides the site file."""
 
     links: dict[str, Link] = field(default_factory=dict)
+    users: dict[str, int] = field(default_factory=dict)
+    cgroups: dict[str, int] = field(default_factory=dict)
+
+    def link_types(self) -> dict[str, int]:
+        """Give each device's ARPHRD number."""
+        return {name: link.type for name, link in self.links.items()}
 
 
 class Kernel:
@@ -32,9 +40,13 @@ class Kernel:
         """Read the devices by name, afresh: they come and go."""
         return self.netlink.links()
 
-    def facts(self) -> Facts:
-        """Read what the desired state depends on."""
-        return Facts(self.links())
+    def facts(self, users: Iterable[str] = (), cgroups: Iterable[str] = ()) -> Facts:
+        """Read what the desired state depends on; unknown users and cgroups are left out."""
+        return Facts(self.links(), resolve_users(users), resolve_cgroups(cgroups))
+
+    def build(self) -> None:
+        """Build aside what was asked for one by one. Raises TproxyError."""
+        self.bpf.build_programs()
 
     def close(self) -> None:
         """Drop sockets, and BPF objects that were built but not pinned."""

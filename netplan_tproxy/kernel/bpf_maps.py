@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.libbpf import Fd, call, path_argument
+from netplan_tproxy.layouts import MapLayout
 
 SK_STORAGE = 24
 _ENOTSUPP = 524  # of the kernel alone; errno has no name for it
@@ -41,6 +42,14 @@ class MapInfo:
     max_entries: int
     flags: int
     name: str
+
+
+def spec_of(layout: MapLayout) -> MapSpec:
+    """Give the way to create a map of this layout."""
+    return MapSpec(
+        layout.name, layout.type, layout.key_size, layout.value_size, layout.max_entries,
+        layout.flags, spec_of(layout.inner) if layout.inner else None,
+    )  # fmt: skip
 
 
 class _CreateOptions(ctypes.Structure):

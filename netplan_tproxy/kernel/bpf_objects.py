@@ -14,9 +14,11 @@ from pathlib import Path
 from netplan_tproxy import datapath
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel import bpf_maps, bpf_programs, bpffs
+from netplan_tproxy.kernel.bpf_sets import BpfSets
 from netplan_tproxy.kernel.compiler import compile_programs
 from netplan_tproxy.kernel.libbpf import Fd
 from netplan_tproxy.kernel.netns_id import netns_cookie
+from netplan_tproxy.layouts import MAPS, SETS
 
 DEFAULT_MOUNT = "/sys/fs/bpf"
 _OURS = "netplan-tproxy"
@@ -41,6 +43,13 @@ class BpfObjects:
         self._programs: dict[str, Fd] = {}
         self._replaced: dict[str, Fd] = {}
         self._by_id: dict[int, Fd] = {}
+        self._wanted: list[str] = []
+        self.sets = BpfSets(
+            self._sets_map,
+            lambda: self._pins("sets"),
+            lambda pin, fd: self._pin("sets", pin, fd),
+            lambda pin: self._unpin("sets", pin),
+        )
 
     def mounted(self) -> str | None:
         """Find the bpffs; ``ip netns exec`` hides it behind a new /sys."""
@@ -80,13 +89,8 @@ class BpfObjects:
 
     def build_map(self, pin: str) -> None:
         """Create a map aside. Raises KernelError."""
-        layout = next(layout for layout in datapath.MAPS if layout.pin == pin)
-        self._maps[pin] = bpf_maps.create_map(
-            bpf_maps.MapSpec(
-                layout.name, layout.type, layout.key_size, layout.value_size,
-                layout.max_entries, layout.flags,
-            )
-        )  # fmt: skip
+        layout = next(layout for layout in MAPS if layout.pin == pin)
+        self._maps[pin] = bpf_maps.create_map(bpf_maps.spec_of(layout))
 
     def hold_map(self, pin: str) -> None:
         """Keep a pinned map alive for undo."""
@@ -104,6 +108,12 @@ class BpfObjects:
         if pin not in self._maps:
             self.hold_map(pin)
         return self._maps[pin]
+
+    def _sets_map(self) -> Fd | None:
+        try:
+            return self._map_fd(SETS.pin)
+        except KernelError:
+            return None
 
     def read_entry(self, pin: str, key: bytes) -> bytes | None:
         """Look one key up in a pinned map; None without map or entry."""
@@ -134,25 +144,37 @@ class BpfObjects:
                 found[path.name] = PinnedProgram(info.id, set(info.map_ids) <= pinned)
         return found
 
-    def build_program(self, pin: str) -> None:
-        """Compile and load a program aside, with the maps built aside or pinned."""
-        name = pin.partition("@")[0]
-        compiled = compile_programs(
+    def want_program(self, pin: str) -> None:
+        """Ask for a program to be built."""
+        self._wanted.append(pin)
+
+    def build_programs(self) -> None:
+        """Compile and load what was asked for, with the maps built aside or pinned.
+
+        Raises TproxyError.
+        """
+        pins = {pin.partition("@")[0]: pin for pin in self._wanted}
+        self._wanted.clear()
+        if not pins:
+            return
+        module = compile_programs(
             datapath.program_source(),
             headers=str(datapath.bpf_directory() / "kbuild"),
-            defines={},
-            functions=datapath.PROGRAMS,
-        ).programs[name]
-        layouts = {layout.name: layout for layout in datapath.MAPS}
-        needed = {map_name for _, map_name in compiled.relocs}
-        self._programs[pin] = bpf_programs.load_program(
-            name=name,
-            prog_type=_SCHED_CLS,
-            insns=compiled.insns,
-            license=datapath.LICENSE,
-            relocs=compiled.relocs,
-            maps={map_name: int(self._map_fd(layouts[map_name].pin)) for map_name in needed},
+            defines=datapath.defines(pins),
+            functions=sorted(pins),
         )
+        layouts = {layout.name: layout for layout in MAPS}
+        for name, pin in pins.items():
+            compiled = module.programs[name]
+            needed = {map_name for _, map_name in compiled.relocs}
+            self._programs[pin] = bpf_programs.load_program(
+                name=name,
+                prog_type=_SCHED_CLS,
+                insns=compiled.insns,
+                license=datapath.LICENSE,
+                relocs=compiled.relocs,
+                maps={map_name: int(self._map_fd(layouts[map_name].pin)) for map_name in needed},
+            )
 
     def hold_pinned_program(self, pin: str) -> None:
         """Keep a pinned program alive for undo."""
@@ -217,6 +239,7 @@ class BpfObjects:
         for held in by_pin:
             held.clear()
         self._by_id.clear()
+        self.sets.close()
 
 
 def _listing(directory: Path) -> list[Path]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import errno
 import os
 import socket
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -35,6 +36,11 @@ _RULE_PLAIN = {
 }  # fmt: skip
 _TCA_BPF_FLAG_ACT_DIRECT = 1
 _SUPPRESS_NOTHING = 0xFFFFFFFF
+# IPv6 routes always have a metric (1024 unless given), and show more of themselves.
+_DEFAULT_METRIC = {int(socket.AF_INET): 0, int(socket.AF_INET6): 1024}
+_ROUTE_PLAIN = {
+    "RTA_TABLE", "RTA_OIF", "RTA_DST", "RTA_PRIORITY", "RTA_CACHEINFO", "RTA_PREF",
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -44,6 +50,7 @@ class Link:
     name: str
     ifindex: int
     type: int
+    master: int = 0
 
 
 @dataclass(frozen=True)
@@ -127,7 +134,9 @@ class Netlink:
         """Read all devices, by name."""
         with self._doing("read links"):
             return {
-                name: Link(name, link["index"], link["ifi_type"])
+                name: Link(
+                    name, link["index"], link["ifi_type"], link.get_attr("IFLA_MASTER") or 0
+                )
                 for link in self._ip.get_links()
                 if (name := link.get_attr("IFLA_IFNAME"))
             }
@@ -178,14 +187,16 @@ class Netlink:
             for route in self._ip.route("dump", family=family, **where):
                 attrs = dict(route["attrs"])
                 table = attrs.get("RTA_TABLE", route["table"])
-                if route["tos"] or attrs.get("RTA_PRIORITY") or where.get("table", table) != table:
+                metric = attrs.get("RTA_PRIORITY", 0)
+                beside = route["tos"] or metric != _DEFAULT_METRIC[family]
+                if beside or where.get("table", table) != table:
                     continue
-                any_address = "0.0.0.0" if family == 2 else "::"  # noqa: S104, PLR2004
+                any_address = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104
                 to = f"{attrs.get('RTA_DST', any_address)}/{route['dst_len']}"
                 record = RouteRecord(
                     family, table, to, _ROUTE_TYPES.get(route["type"], str(route["type"])),
                     attrs.get("RTA_OIF", 0), route["proto"],
-                    attrs.keys() <= {"RTA_TABLE", "RTA_OIF", "RTA_DST"},
+                    attrs.keys() <= _ROUTE_PLAIN,
                 )  # fmt: skip
                 if not record.plain:
                     self._rich_routes[record] = route

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from netplan_tproxy.datapath import source_digest
+from netplan_tproxy.datapath import pin_of, places
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel import Facts, Kernel
 from netplan_tproxy.kernel.bpf_objects import PinnedProgram
@@ -79,15 +79,10 @@ class FilterKind(Kind[Filter]):
     resource = Filter
 
     def desired(self, site: Site, facts: Facts) -> Iterable[Filter]:
-        places = [("lo", "ingress", "lo_ingress"), ("lo", "egress", "lo_egress")]
-        for interface in site.interfaces:
-            places += [
-                (interface.name, "ingress", "wan_ingress"),
-                (interface.name, "egress", "wan_egress"),
-            ]
-        for dev, hook, name in places:
-            program = f"{name}@{source_digest()}"
-            yield Filter(dev, hook, program, facts.links[dev].ifindex, 0, filter_name(program))
+        for place in places(site, facts.link_types()):
+            program = pin_of(place.program)
+            ifindex = facts.links[place.dev].ifindex
+            yield Filter(place.dev, place.hook, program, ifindex, 0, filter_name(program))
 
     def observe(self, kernel: Kernel, scope: Sequence[Filter]) -> Iterable[Filter]:
         # On every device: without a ledger, and after a renaming, the name alone tells.

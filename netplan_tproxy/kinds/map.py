@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netplan_tproxy.datapath import MAPS
 from netplan_tproxy.kernel import Facts, Kernel
 from netplan_tproxy.kinds import Kind
+from netplan_tproxy.layouts import MAPS
 from netplan_tproxy.model import Resource
 from netplan_tproxy.site.model import Site
 

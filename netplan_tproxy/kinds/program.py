@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netplan_tproxy.datapath import PROGRAMS, source_digest
+from netplan_tproxy.datapath import pin_of, places
 from netplan_tproxy.kernel import Facts, Kernel
 from netplan_tproxy.kinds import Kind
 from netplan_tproxy.model import Resource
@@ -52,8 +52,8 @@ class ProgramKind(Kind[Program]):
     resource = Program
 
     def desired(self, site: Site, facts: Facts) -> Iterable[Program]:
-        del site, facts
-        return [Program(f"{name}@{source_digest()}") for name in PROGRAMS]
+        wanted = {place.program: None for place in places(site, facts.link_types())}
+        return [Program(pin_of(name)) for name in wanted]
 
     def observe(self, kernel: Kernel, scope: Sequence[Program]) -> Iterable[Program]:
         del scope
@@ -64,7 +64,7 @@ class ProgramKind(Kind[Program]):
         if before is not None:
             kernel.bpf.hold_pinned_program(before.pin)
         if after is not None:
-            kernel.bpf.build_program(after.pin)
+            kernel.bpf.want_program(after.pin)
 
     def make(self, kernel: Kernel, before: Program | None, after: Program | None) -> None:
         if after is not None:

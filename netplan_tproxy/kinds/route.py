@@ -11,9 +11,9 @@ from netplan_tproxy.kernel import OUR_PROTOCOL, Facts, Kernel
 from netplan_tproxy.kernel.netlink import RouteRecord
 from netplan_tproxy.kinds import Kind
 from netplan_tproxy.model import Resource
-from netplan_tproxy.site.model import Site
+from netplan_tproxy.site.model import AF_INET, AF_INET6, Site
 
-IPV4 = 2
+FAMILIES = (AF_INET, AF_INET6)
 
 
 @dataclass(frozen=True)
@@ -41,7 +41,8 @@ class Route(Resource):
     @property
     def title(self) -> str:
         to = "default" if self.to in {"0.0.0.0/0", "::/0"} else self.to
-        return f"route {to} table {self.table}"
+        version = " -6" if self.family == AF_INET6 else ""
+        return f"route{version} {to} table {self.table}"
 
     @property
     def value(self) -> str:
@@ -65,13 +66,20 @@ class RouteKind(Kind[Route]):
 
     def desired(self, site: Site, facts: Facts) -> Iterable[Route]:
         del facts
-        return [Route(IPV4, route.table, route.to, route.type, route.dev) for route in site.routes]
+        return [
+            Route(route.family, route.table, route.to, route.type, route.dev)
+            for route in site.routes
+        ]
 
     def observe(self, kernel: Kernel, scope: Sequence[Route]) -> Iterable[Route]:
         names = {link.ifindex: link.name for link in kernel.links().values()}
         tables = sorted({(route.family, route.table) for route in scope})
         records = [
-            *kernel.netlink.routes(IPV4, proto=OUR_PROTOCOL),
+            *(
+                one
+                for family in FAMILIES
+                for one in kernel.netlink.routes(family, proto=OUR_PROTOCOL)
+            ),
             *(
                 one
                 for family, table in tables

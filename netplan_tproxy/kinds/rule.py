@@ -10,9 +10,9 @@ from netplan_tproxy.kernel import OUR_PROTOCOL, Facts, Kernel
 from netplan_tproxy.kernel.netlink import RuleRecord
 from netplan_tproxy.kinds import Kind
 from netplan_tproxy.model import Resource
-from netplan_tproxy.site.model import Mark, Site
+from netplan_tproxy.site.model import AF_INET, AF_INET6, Mark, Site
 
-IPV4 = 2
+FAMILIES = (AF_INET, AF_INET6)
 DEFAULT_PRIORITY = 1000
 MAIN_PRIORITY = 32766
 
@@ -43,7 +43,8 @@ class Rule(Resource):
 
     @property
     def title(self) -> str:
-        return f"rule {self.seen_at or self.priority}"
+        version = " -6" if self.family == AF_INET6 else ""
+        return f"rule{version} {self.seen_at or self.priority}"
 
     @property
     def value(self) -> str:
@@ -70,14 +71,16 @@ class RuleKind(Kind[Rule]):
         for rule in site.rules:
             priority = rule.priority if rule.priority is not None else next(free)
             mark = rule.mark
-            yield Rule(
-                IPV4, priority, mark.value, mark.mask, rule.table,
-                any_priority=rule.priority is None,
-            )  # fmt: skip
+            for family in rule.families:
+                yield Rule(
+                    family, priority, mark.value, mark.mask, rule.table,
+                    any_priority=rule.priority is None,
+                )  # fmt: skip
 
     def observe(self, kernel: Kernel, scope: Sequence[Rule]) -> Iterable[Rule]:
         found: dict[str, Rule] = {}
-        for record in kernel.netlink.rules(IPV4):
+        records = [one for family in FAMILIES for one in kernel.netlink.rules(family)]
+        for record in records:
             rule = Rule(
                 record.family, record.priority, record.mark, record.mask, record.table,
                 record.protocol,

@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+AF_INET, AF_INET6 = 2, 10
+
 
 @dataclass(frozen=True, slots=True, order=True)
 class Mark:
@@ -25,7 +27,7 @@ class Interface:
     """One interface and the directions whose traffic is intercepted on it."""
 
     name: str
-    intercept: str = "output"
+    intercept: tuple[str, ...] = ("output",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,12 +37,50 @@ class Listener:
     address: str
     port: int
 
+    def __str__(self) -> str:
+        """Return ``address:port``, with brackets around IPv6."""
+        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+
 
 @dataclass(frozen=True, slots=True)
 class Proxy:
     """The listeners; a protocol without one is not intercepted."""
 
     tcp: Listener | None = None
+    tcp6: Listener | None = None
+    udp: Listener | None = None
+    udp6: Listener | None = None
+    when_down: str = "drop"
+
+    @property
+    def families(self) -> tuple[int, ...]:
+        """The address families with a listener: 2 (AF_INET), 10 (AF_INET6)."""
+        found = [AF_INET] if self.tcp or self.udp else []
+        return (*found, AF_INET6) if self.tcp6 or self.udp6 else tuple(found)
+
+
+# ``(length, address)``: ``length`` leading bits of 16 bytes; IPv4 as ::ffff:0:0/96.
+Prefix = tuple[int, bytes]
+Ports = tuple[tuple[int, int], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Policy:
+    """What is intercepted: all that ``intercept`` names, and nothing that ``bypass`` does.
+
+    None: not named. Ports are ranges, both ends included.
+    """
+
+    intercept_from: tuple[Prefix, ...] | None = None
+    intercept_to: tuple[Prefix, ...] | None = None
+    intercept_ports: Ports | None = None
+    protocols: tuple[str, ...] | None = None
+    bypass_from: tuple[Prefix, ...] = ()
+    bypass_to: tuple[Prefix, ...] = ()
+    bypass_ports: Ports = ()
+    bypass_users: tuple[str, ...] = ()
+    bypass_cgroups: tuple[str, ...] = ()
+    bypass_marks: tuple[Mark, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +92,11 @@ class Route:
     type: str = "local"
     dev: str = "lo"
 
+    @property
+    def family(self) -> int:
+        """2 (AF_INET) or 10 (AF_INET6)."""
+        return AF_INET6 if ":" in self.to else AF_INET
+
 
 @dataclass(frozen=True, slots=True)
 class Rule:
@@ -60,6 +105,7 @@ class Rule:
     mark: Mark
     table: int
     priority: int | None = None
+    families: tuple[int, ...] = (AF_INET,)
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,5 +120,6 @@ class Site:
     routes: tuple[Route, ...]
     rules: tuple[Rule, ...]
     sysctls: tuple[tuple[str, str], ...]
+    policy: Policy = field(default_factory=Policy)
     source: str = "site.yaml"
     where: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)

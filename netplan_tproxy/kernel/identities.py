@@ -1,0 +1,49 @@
+"""Users and cgroups by name, as the programs know them: by number."""
+
+from __future__ import annotations
+
+import contextlib
+import pwd
+from collections.abc import Iterable
+from functools import cache
+from pathlib import Path
+
+
+def resolve_users(names: Iterable[str]) -> dict[str, int]:
+    """Give the uid of each user; numbers stand for themselves, unknown names are left out."""
+    found = {}
+    for name in names:
+        if name.isdecimal():
+            found[name] = int(name)
+            continue
+        with contextlib.suppress(KeyError):
+            found[name] = pwd.getpwnam(name).pw_uid
+    return found
+
+
+def resolve_cgroups(paths: Iterable[str]) -> dict[str, int]:
+    """Give the id of each cgroup (the inode of its directory); unknown ones are left out.
+
+    A cgroup that was removed and made again has another id.
+    """
+    found: dict[str, int] = {}
+    for path in paths:
+        root = cgroup_root()
+        if root is None:
+            break
+        with contextlib.suppress(OSError):
+            found[path] = (root / path.lstrip("/")).stat().st_ino
+    return found
+
+
+@cache
+def cgroup_root() -> Path | None:
+    """Find cgroup2; ``ip netns exec`` hides it behind a new /sys, init's view still has it."""
+    for mounts, prefix in (("/proc/self/mounts", ""), ("/proc/1/mounts", "/proc/1/root")):
+        with contextlib.suppress(OSError):
+            for line in Path(mounts).read_text(encoding="utf-8", errors="replace").splitlines():
+                _, place, kind, *_ = line.split(" ")
+                path = Path(prefix + place)
+                if kind == "cgroup2" and (path / "cgroup.procs").exists():
+                    return path
+    return None
