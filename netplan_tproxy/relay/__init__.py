@@ -1,1 +1,1 @@
-"""A small transparent TCP relay: the listener for those who have no proxy of their own."""
+"""A small transparent relay, TCP and UDP: the listener for those who have no proxy of their own."""

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _USAGE = 64
-_FILES_PER_FLOW = 2
+_FILES_PER_FLOW = 2  # of either kind
 _FILES_BESIDES = 64
 
 
@@ -56,19 +56,35 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _some_seconds(text: str) -> float:
+    value = _seconds(text)
+    if not value:
+        raise ValueError(f"{text}: expected more than no time at all")
+    return value
+
+
 def _parser() -> argparse.ArgumentParser:
     parser = _Parser(
         prog="tproxy-relay",
-        description="Accept redirected TCP connections and carry them to where they were going.",
+        description="Accept redirected TCP connections and UDP datagrams"
+        " and carry them to where they were going.",
     )
     add = parser.add_argument
     add(
         "--listen",
         action="append",
-        required=True,
+        default=[],
         type=_reading(parse_endpoint),
         metavar="ADDRESS:PORT",
-        help="where to listen; may be given several times",
+        help="where to accept TCP connections; may be given several times",
+    )
+    add(
+        "--listen-udp",
+        action="append",
+        default=[],
+        type=_reading(parse_endpoint),
+        metavar="ADDRESS:PORT",
+        help="where to receive UDP datagrams; may be given several times",
     )
     add(
         "--mark",
@@ -98,16 +114,39 @@ def _parser() -> argparse.ArgumentParser:
         metavar="SECONDS",
         help="on SIGTERM, how long connections may take to finish (default 10)",
     )
-    add("-v", "--verbose", action="store_true", help="one line for each connection")
+    add(
+        "--max-udp-flows",
+        default=4096,
+        type=_reading(_positive),
+        metavar="N",
+        help="how many pairs of client and destination at once; the least recently used is"
+        " closed for a new one (default 4096)",
+    )
+    add(
+        "--udp-idle",
+        default=60.0,
+        type=_reading(_some_seconds),
+        metavar="SECONDS",
+        help="how long such a pair may be silent before it is closed (default 60)",
+    )
+    add(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="one line for each connection or pair, and for each kind of error it meets",
+    )
     add("--version", action="version", version=f"tproxy-relay {__version__}")
     return parser  # fmt: skip
 
 
-def _raise_file_limit(connections: int) -> None:
+def _raise_file_limit(options: Options) -> None:
+    flows = (options.max_connections if options.listen else 0) + (
+        options.max_udp_flows if options.listen_udp else 0
+    )
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = connections * _FILES_PER_FLOW + _FILES_BESIDES
+    wanted = flows * _FILES_PER_FLOW + _FILES_BESIDES
     if hard != resource.RLIM_INFINITY and wanted > hard:
-        _say(f"{connections} connections need {wanted} open files, the limit is {hard}")
+        _say(f"{flows} connections need {wanted} open files, the limit is {hard}")
         wanted = hard
     if soft != resource.RLIM_INFINITY and wanted > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -115,20 +154,26 @@ def _raise_file_limit(connections: int) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM; 0 after a drain, 1 if it cannot run, 64 for a wrong command line."""
-    given = _parser().parse_args(argv)
+    parser = _parser()
+    given = parser.parse_args(argv)
+    if not given.listen and not given.listen_udp:
+        parser.error("give --listen or --listen-udp at least once")
     options = Options(
         listen=tuple(given.listen),
+        listen_udp=tuple(given.listen_udp),
         mark=given.mark,
         max_connections=given.max_connections,
         connect_timeout=given.connect_timeout,
         drain_seconds=given.drain_seconds,
+        max_udp_flows=given.max_udp_flows,
+        udp_idle=given.udp_idle,
         verbose=given.verbose,
     )
 
     async def run() -> None:
         await Relay(options, _say).serve()
 
-    _raise_file_limit(options.max_connections)
+    _raise_file_limit(options)
     try:
         asyncio.run(run())
     except RelayError as error:

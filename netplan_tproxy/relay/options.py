@@ -32,6 +32,15 @@ class Endpoint:
         """Whether it stands for every address of the host."""
         return ipaddress.ip_address(self.address).is_unspecified
 
+    @property
+    def is_one_host(self) -> bool:
+        """Whether it can be a single host beyond this one."""
+        address = ipaddress.ip_address(self.address)
+        here = address.is_loopback or address.is_unspecified
+        # A link-local address is not enough to say which link.
+        unclear = address.version == 6 and address.is_link_local  # noqa: PLR2004 - IP version 6
+        return not (here or unclear or address.is_multicast)
+
     def __str__(self) -> str:
         host = f"[{self.address}]" if ":" in self.address else self.address
         return f"{host}:{self.port}"
@@ -46,11 +55,14 @@ class Endpoint:
 class Options:
     """One run of the relay."""
 
-    listen: tuple[Endpoint, ...]
+    listen: tuple[Endpoint, ...] = ()
+    listen_udp: tuple[Endpoint, ...] = ()
     mark: int = 0x2
     max_connections: int = 4096
     connect_timeout: float = 10.0
     drain_seconds: float = 10.0
+    max_udp_flows: int = 4096
+    udp_idle: float = 60.0
     verbose: bool = False
 
 

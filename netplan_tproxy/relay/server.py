@@ -8,6 +8,7 @@ import signal
 from typing import TYPE_CHECKING, Any
 
 from netplan_tproxy.relay import sockets
+from netplan_tproxy.relay.datagrams import Datagrams
 from netplan_tproxy.relay.flow import Flow
 from netplan_tproxy.relay.options import Endpoint
 
@@ -31,6 +32,7 @@ class Relay:
         self._listeners: list[socket.socket] = []
         try:
             self._listeners.extend(sockets.listener(where) for where in options.listen)
+            self._datagrams = Datagrams(options, say)
         except BaseException:
             self._close_listeners()
             raise
@@ -54,7 +56,9 @@ class Relay:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
         accepting = [asyncio.create_task(self._accept(made)) for made in self._listeners]
-        self._say(f"listening on {', '.join(map(str, self._where))}")
+        self._datagrams.start()
+        udp = (f"udp {where}" for where in self._datagrams.where)
+        self._say(f"listening on {', '.join([*map(str, self._where), *udp])}")
         stop = asyncio.create_task(self._stopping.wait())
         try:
             # An accept loop ends only by an error that no retry can mend.
@@ -64,7 +68,8 @@ class Relay:
                 task.cancel()
             ended = await asyncio.gather(*accepting, return_exceptions=True)
             self._close_listeners()
-            await self._drain()
+            self._datagrams.stop()
+            await asyncio.gather(self._drain(), self._datagrams.drain(self._hurry))
         for error in ended:
             if isinstance(error, OSError):
                 raise error

@@ -24,7 +24,7 @@ def listener(where: Endpoint) -> socket.socket:
     try:
         made.settimeout(0)
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        _make_transparent(made, where)
+        make_transparent(made, where)
         made.bind((where.address, where.port))
         made.listen(_BACKLOG)
     except OSError as error:
@@ -37,7 +37,8 @@ def listener(where: Endpoint) -> socket.socket:
     return made
 
 
-def _make_transparent(made: socket.socket, where: Endpoint) -> None:
+def make_transparent(made: socket.socket, where: Endpoint) -> None:
+    """Let it have any address of this family as its own."""
     try:
         if where.family == socket.AF_INET6:
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

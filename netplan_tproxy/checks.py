@@ -1,0 +1,69 @@
+"""Does this host still work? Asked before a change and after it.
+
+What passed before must pass after; what failed before says nothing.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import subprocess
+import time
+from collections.abc import Iterable, Sequence
+
+from netplan_tproxy.site.model import Check
+
+TRIES = 3
+_PAUSE = 0.5
+
+
+def passing(checks: Iterable[Check]) -> list[Check]:
+    """Give the checks that pass now; each is tried once."""
+    return [check for check in checks if passes(check)]
+
+
+def failing(checks: Sequence[Check]) -> list[Check]:
+    """Give the checks that fail, each tried a few times: neighbours have to be learnt."""
+    failed = list(checks)
+    for attempt in range(TRIES):
+        if attempt:
+            time.sleep(_PAUSE)
+        failed = [check for check in failed if not passes(check)]
+        if not failed:
+            break
+    return failed
+
+
+def passes(check: Check) -> bool:
+    """Run one check, bounded by its ``timeout`` in seconds."""
+    if check.kind == "tcp":
+        host, _, port = check.target.rpartition(":")
+        with contextlib.suppress(OSError):
+            address = (host.strip("[]"), int(port))
+            socket.create_connection(address, timeout=check.timeout).close()
+            return True
+        return False
+    return _runs(_command(check), check.timeout)
+
+
+def _command(check: Check) -> list[str]:
+    if check.kind == "ping":
+        return ["ping", "-c", "1", "-W", str(max(1, int(check.timeout))), check.target]
+    if check.kind == "dns":
+        return ["getent", "ahosts", check.target]
+    return ["/bin/sh", "-c", check.target]
+
+
+def _runs(command: Sequence[str], timeout: float) -> bool:
+    try:
+        done = subprocess.run(  # noqa: S603 - the operator's own command, or a fixed program
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL,
+            timeout=timeout + 1,
+            check=False,
+        )
+    except (OSError, subprocess.TimeoutExpired):
+        return False
+    return done.returncode == 0
