@@ -3,6 +3,15 @@
 
 #define L2_LEN 14
 
+/* Offsets in the IPv4 header. */
+#define IP_LEN   2
+#define IP_CHECK 10
+#define IP_ENDS  12
+/* Offsets in the TCP header; the flags are the low byte of their 16 bits. */
+#define TCP_FLAGS 12
+#define TCP_CHECK 16
+#define TCP_SYN   0x0002
+
 struct packet {
 	struct bpf_sock_tuple tuple;   /* saddr, daddr, sport, dport: network order */
 	u32 l4;                        /* offset of the TCP header */

@@ -5,17 +5,14 @@
  * the device it was leaving by, as if the far end had refused. The stack cannot
  * do it: its own reset would need a source address that is not local.
  *
- * The skb may be a clone of the one in the client's retransmit queue; the
- * helpers used here copy the header before they write. */
+ * The IP header stays where it is, options and all: the kernel cuts nothing off
+ * before the TCP checksum it still has to fill in. The skb may be a clone of the
+ * one in the client's retransmit queue; the helpers used here copy the header
+ * before they write. */
 static __always_inline int refuse(struct __sk_buff *skb, const struct packet *p)
 {
-	struct iphdr ip = {
-		.version = 4,
-		.ihl = 5,
-		.tot_len = bpf_htons(sizeof(struct iphdr) + sizeof(struct tcphdr)),
-		.frag_off = bpf_htons(0x4000),
-		.ttl = 64,
-		.protocol = IPPROTO_TCP,
+	const u32 size = p->l4 + sizeof(struct tcphdr);
+	struct { u32 saddr, daddr; } ends = {
 		.saddr = p->tuple.ipv4.daddr,
 		.daddr = p->tuple.ipv4.saddr,
 	};
@@ -28,24 +25,25 @@ static __always_inline int refuse(struct __sk_buff *skb, const struct packet *p)
 		.ack = 1,
 	};
 	struct { u32 saddr, daddr; u8 zero, proto; u16 len; } pseudo = {
-		.saddr = ip.saddr, .daddr = ip.daddr,
+		.saddr = ends.saddr, .daddr = ends.daddr,
 		.proto = IPPROTO_TCP, .len = bpf_htons(sizeof(tcp)),
 	};
+	__be16 len = bpf_htons(size - L2_LEN), old;
 	s64 sum;
 
-	sum = bpf_csum_diff(NULL, 0, (void *)&ip, sizeof(ip), 0);
-	sum = (sum & 0xffff) + ((u64)sum >> 16 & 0xffff);
-	sum = (sum & 0xffff) + (sum >> 16);
-	ip.check = ~sum;
 	sum = bpf_csum_diff(NULL, 0, (void *)&pseudo, sizeof(pseudo), 0);
 	sum = bpf_csum_diff(NULL, 0, (void *)&tcp, sizeof(tcp), sum);
 	sum = (sum & 0xffff) + ((u64)sum >> 16 & 0xffff);
 	sum = (sum & 0xffff) + (sum >> 16);
 	tcp.check = ~sum;
 
-	if (bpf_skb_change_tail(skb, L2_LEN + sizeof(ip) + sizeof(tcp), 0)
-	    || bpf_skb_store_bytes(skb, L2_LEN, &ip, sizeof(ip), 0)
-	    || bpf_skb_store_bytes(skb, L2_LEN + sizeof(ip), &tcp, sizeof(tcp), 0))
+	/* Swapping the addresses leaves the header's checksum as it is. */
+	if (bpf_skb_load_bytes(skb, L2_LEN + IP_LEN, &old, sizeof(old))
+	    || bpf_skb_change_tail(skb, size, 0)
+	    || bpf_l3_csum_replace(skb, L2_LEN + IP_CHECK, old, len, sizeof(len))
+	    || bpf_skb_store_bytes(skb, L2_LEN + IP_LEN, &len, sizeof(len), 0)
+	    || bpf_skb_store_bytes(skb, L2_LEN + IP_ENDS, &ends, sizeof(ends), 0)
+	    || bpf_skb_store_bytes(skb, p->l4, &tcp, sizeof(tcp), 0))
 		return drop(skb, skb->ifindex, OUT_MALFORMED);
 
 	skb->cb[CB_MAGIC] = CB_TO_CLIENT;

@@ -62,12 +62,12 @@ static __always_inline void forget(const struct packet *p)
  * within two ticks (RFC 9293, 3.10.7.3), and then the tuple is free. */
 static __always_inline void clear_syn(struct __sk_buff *skb, const struct packet *p)
 {
-	const u32 at = p->l4 + 12, check = p->l4 + 16;   /* data offset and flags; checksum */
+	const u32 at = p->l4 + TCP_FLAGS;
 	__be16 old, new;
 
 	if (bpf_skb_load_bytes(skb, at, &old, sizeof(old)))
 		return;
-	new = old & ~bpf_htons(0x0002);
-	bpf_l4_csum_replace(skb, check, old, new, sizeof(new));
+	new = old & ~bpf_htons(TCP_SYN);
+	bpf_l4_csum_replace(skb, p->l4 + TCP_CHECK, old, new, sizeof(new));
 	bpf_skb_store_bytes(skb, at, &new, sizeof(new), 0);
 }
