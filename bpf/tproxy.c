@@ -16,6 +16,7 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <linux/in.h>
+#include <linux/icmp.h>
 #include <linux/pkt_cls.h>
 
 #include "tproxy/consts.h"

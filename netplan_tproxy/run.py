@@ -71,14 +71,13 @@ class _Run:
     say: Say
 
     def apply(self, interrupts: Interrupts) -> None:
-        ledger = self.state.ledger()
         owned = self.owned()
-        if owned != ledger:
+        if self.state.interrupted():
             self.state.commit(owned)
         plan = self.plan(owned)
         if plan.changes:
             engine.execute(plan, self.kinds, self.kernel, self.state, interrupts)
-        elif plan.ledger != owned or self.state.interrupted():
+        elif plan.ledger != owned:
             self.state.commit(plan.ledger or {})
 
     def owned(self) -> Ledger:

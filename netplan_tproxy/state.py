@@ -7,7 +7,8 @@ in each file guards against a directory that does.
 - ``ledger.json``: what we own, and what was there before; replaced by rename.
 - ``journal.jsonl``: the run under way: its changes with both ends, then an intent a line
   before each one is made. A journal that is found by a later run means that its writer
-  was killed: what it had begun counts as ours then, done or not.
+  was killed: what it had begun counts as ours then, done or not. It names its run, and
+  so does the ledger that came of it: then the run was done, and its journal says nothing.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import contextlib
 import fcntl
 import json
 import os
+import secrets
 import stat
 import time
 from collections.abc import Iterator, Sequence
@@ -56,7 +58,7 @@ class State:
         try:
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-            self._drop_other_boots()
+            self._drop_leftovers()
             yield
         finally:
             self._remove_when_empty()
@@ -72,14 +74,12 @@ class State:
             message = f"state directory {self._directory}: {refusal.strerror}; nothing was touched"
             raise TproxyError(message) from refusal
 
-    def _drop_other_boots(self) -> None:
-        """Remove what describes a kernel that is gone."""
-        if self._read("ledger.json") and self._values("ledger.json") is None:
-            (self._directory / "ledger.json").unlink()
-        first = self._read("journal.jsonl").partition("\n")[0]
-        with contextlib.suppress(ValueError):
-            if first and not self._of_this_boot(json.loads(first)):
-                self.abandon()
+    def _drop_leftovers(self) -> None:
+        """Remove what says nothing: empty, done with, or of a kernel that is gone."""
+        if not self.interrupted():
+            self.abandon()
+            if not self.ledger():
+                (self._directory / "ledger.json").unlink(missing_ok=True)
 
     def _remove_when_empty(self) -> None:
         with contextlib.suppress(OSError):
@@ -103,16 +103,14 @@ class State:
             raise self._unreadable("ledger.json") from nonsense
         return found
 
-    def _write_ledger(self, ledger: Ledger) -> None:
+    def _write_ledger(self, ledger: Ledger, run: str | None) -> None:
         path = self._directory / "ledger.json"
-        if not ledger:
-            path.unlink(missing_ok=True)
-            return
         owned = [
             {"ours": to_json(mine.ours), "before": to_json(mine.before)} for mine in ledger.values()
         ]
+        values = {**self._stamp, "run": run, "owned": owned}
         aside = path.with_suffix(".new")
-        _write(aside, json.dumps({**self._stamp, "owned": owned}, indent=1) + "\n", os.O_TRUNC)
+        _write(aside, json.dumps(values, indent=1) + "\n", os.O_TRUNC)
         aside.rename(path)
         _sync_directory(self._directory)
 
@@ -152,7 +150,7 @@ class State:
 
     def _of_this_boot(self, values: Any) -> bool:
         """Whether it describes this kernel. Raises ValueError for a format we don't know."""
-        if not isinstance(values, dict):
+        if not isinstance(values, dict) or not isinstance(values.get("boot"), str):
             raise ValueError(values)  # noqa: TRY004 - what the text says is wrong, not its type
         if values.get("boot") != self._stamp["boot"]:
             return False
@@ -170,7 +168,8 @@ class State:
         """Write down all changes of a run, with both their ends, before the first."""
         pairs = [[to_json(change.before), to_json(change.after)] for change in changes]
         try:
-            _write(self._journal, json.dumps({**self._stamp, "changes": pairs}) + "\n", os.O_TRUNC)
+            values = {**self._stamp, "run": secrets.token_hex(8), "changes": pairs}
+            _write(self._journal, json.dumps(values) + "\n", os.O_TRUNC)
             _sync_directory(self._directory)
         except OSError as refusal:
             self.abandon()
@@ -183,8 +182,10 @@ class State:
 
     def commit(self, ledger: Ledger) -> None:
         """Make ``ledger`` the truth; from here on the run counts as done."""
-        self._write_ledger(ledger)
-        self.abandon()
+        header, _ = self._journaled()
+        self._write_ledger(ledger, header.get("run") if header else None)
+        with contextlib.suppress(OSError, TproxyError):
+            self._drop_leftovers()
 
     def abandon(self) -> None:
         """Forget the run under way: everything is as before."""
@@ -194,21 +195,30 @@ class State:
 
     def interrupted(self) -> list[Change]:
         """Give the changes that a killed run had begun; empty when there was none."""
-        # A line without its end was being written when its writer was killed: a header means
-        # that nothing was touched yet, an intent that its change was not begun.
-        lines = self._read("journal.jsonl").split("\n")[:-1]
-        if not lines:
+        header, lines = self._journaled()
+        if not header:
             return []
+        done = self._values("ledger.json") or {}
         try:
-            header = json.loads(lines[0])
-            if not self._of_this_boot(header):
+            if header["run"] == done.get("run"):
                 return []
             pairs = [
                 Change(from_json(self._kinds, before), from_json(self._kinds, after))
                 for before, after in header["changes"]
             ]
-            return [pairs[int(line)] for line in lines[1:]]
+            return [pairs[int(line)] for line in lines]
         except (ValueError, KeyError, TypeError, IndexError, AttributeError) as nonsense:
+            raise self._unreadable("journal.jsonl") from nonsense
+
+    def _journaled(self) -> tuple[dict[str, Any] | None, list[str]]:
+        """Read the header of this boot's journal, None without one, and the intents."""
+        # A line without its end was being written when its writer was killed: a header means
+        # that nothing was touched yet, an intent that its change was not begun.
+        lines = self._read("journal.jsonl").split("\n")[:-1]
+        try:
+            header = json.loads(lines[0]) if lines else None
+            return (header if lines and self._of_this_boot(header) else None), lines[1:]
+        except ValueError as nonsense:
             raise self._unreadable("journal.jsonl") from nonsense
 
 

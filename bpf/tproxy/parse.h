@@ -3,6 +3,15 @@
 
 enum fragment { NO_FRAGMENT = 0, FIRST_FRAGMENT, LATER_FRAGMENT };
 
+/* Offsets in the IPv4 header. */
+#define IP_LEN   2
+#define IP_CHECK 10
+#define IP_ENDS  12
+/* Offsets in the TCP header; the flags are the low byte of their 16 bits. */
+#define TCP_FLAGS 12
+#define TCP_CHECK 16
+#define TCP_SYN   0x0002
+
 struct packet {
 	struct flow_key key;   /* ports are 0 in a later fragment */
 	u32 l2;                /* length of the link-layer header */

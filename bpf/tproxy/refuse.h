@@ -8,10 +8,13 @@
  * The skb may be a clone of the one in the client's retransmit queue; the helpers
  * used here copy the header before they write. */
 
-#define ICMP_PORT_UNREACHABLE_TYPE   3
-#define ICMP_PORT_UNREACHABLE_CODE   3
-#define ICMPV6_PORT_UNREACHABLE_TYPE 1
-#define ICMPV6_PORT_UNREACHABLE_CODE 4
+/* Offsets in the IP headers. */
+#define IP_LENGTH   2
+#define IP_TTL      8
+#define IP_CHECK   10
+#define IP_ENDS    12
+#define IP6_LENGTH  4
+#define IP6_ENDS    8
 #define QUOTED 8   /* bytes of the datagram that the error quotes */
 
 static __always_inline u16 fold(s64 sum)
@@ -45,39 +48,38 @@ static __always_inline s64 pseudo_sum(const struct packet *p, u32 length, u32 pr
 	return bpf_csum_diff(NULL, 0, (void *)&h, sizeof(h), 0);
 }
 
-static __always_inline long put_ip(struct __sk_buff *skb, const struct packet *p,
-				   u32 length, u32 proto)
+/* Turn the IP header around where it stands, options and all, `length` bytes behind it:
+ * the kernel cuts nothing off in front of a checksum that it still has to fill in. */
+static __always_inline long turn_ip(struct __sk_buff *skb, const struct packet *p,
+				    u32 length, u8 proto)
 {
+	struct { u32 saddr[4], daddr[4]; } ends6;
+	struct { u32 saddr, daddr; } ends = {p->key.daddr[3], p->key.saddr[3]};
+	struct { u8 ttl, proto; } old, new;
+	u16 old_length, new_length = bpf_htons(length + p->l4 - p->l2);
+
 	if (p->v6) {
-		struct ipv6hdr ip6 = {
-			.version = 6,
-			.payload_len = bpf_htons(length),
-			.nexthdr = proto,
-			.hop_limit = 64,
-		};
-
-		__builtin_memcpy(&ip6.saddr, p->key.daddr, 16);
-		__builtin_memcpy(&ip6.daddr, p->key.saddr, 16);
-		return bpf_skb_store_bytes(skb, p->l2, &ip6, sizeof(ip6), 0);
+		new_length = bpf_htons(length + p->l4 - p->l2 - sizeof(struct ipv6hdr));
+		__builtin_memcpy(ends6.saddr, p->key.daddr, 16);
+		__builtin_memcpy(ends6.daddr, p->key.saddr, 16);
+		return bpf_skb_store_bytes(skb, p->l2 + IP6_LENGTH, &new_length, 2, 0)
+		    || bpf_skb_store_bytes(skb, p->l2 + IP6_ENDS, &ends6, sizeof(ends6), 0);
 	}
-	struct iphdr ip = {
-		.version = 4,
-		.ihl = 5,
-		.tot_len = bpf_htons(sizeof(struct iphdr) + length),
-		.frag_off = bpf_htons(0x4000),
-		.ttl = 64,
-		.protocol = proto,
-		.saddr = p->key.daddr[3],
-		.daddr = p->key.saddr[3],
-	};
-
-	ip.check = fold(bpf_csum_diff(NULL, 0, (void *)&ip, sizeof(ip), 0));
-	return bpf_skb_store_bytes(skb, p->l2, &ip, sizeof(ip), 0);
+	if (bpf_skb_load_bytes(skb, p->l2 + IP_LENGTH, &old_length, 2)
+	    || bpf_skb_load_bytes(skb, p->l2 + IP_TTL, &old, 2))
+		return 1;
+	new.ttl = old.ttl;
+	new.proto = proto;
+	/* Swapping the addresses leaves the checksum as it is. */
+	return bpf_l3_csum_replace(skb, p->l2 + IP_CHECK, old_length, new_length, 2)
+	    || bpf_l3_csum_replace(skb, p->l2 + IP_CHECK, *(u16 *)&old, *(u16 *)&new, 2)
+	    || bpf_skb_store_bytes(skb, p->l2 + IP_LENGTH, &new_length, 2, 0)
+	    || bpf_skb_store_bytes(skb, p->l2 + IP_TTL, &new, 2, 0)
+	    || bpf_skb_store_bytes(skb, p->l2 + IP_ENDS, &ends, sizeof(ends), 0);
 }
 
 static __always_inline long make_reset(struct __sk_buff *skb, const struct packet *p)
 {
-	const u32 header = p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
 	struct tcphdr tcp = {
 		.source = p->key.dport,
 		.dest = p->key.sport,
@@ -89,65 +91,66 @@ static __always_inline long make_reset(struct __sk_buff *skb, const struct packe
 
 	tcp.check = fold(bpf_csum_diff(NULL, 0, (void *)&tcp, sizeof(tcp),
 				       pseudo_sum(p, sizeof(tcp), IPPROTO_TCP)));
-	return bpf_skb_change_tail(skb, p->l2 + header + sizeof(tcp), 0)
-	    || put_ip(skb, p, sizeof(tcp), IPPROTO_TCP)
-	    || bpf_skb_store_bytes(skb, p->l2 + header, &tcp, sizeof(tcp), 0);
+	return bpf_skb_change_tail(skb, p->l4 + sizeof(tcp), 0)
+	    || turn_ip(skb, p, sizeof(tcp), IPPROTO_TCP)
+	    || bpf_skb_store_bytes(skb, p->l4, &tcp, sizeof(tcp), 0);
 }
 
-/* The error quotes the header as it was, without options or extensions: those are
- * left out of the quotation by giving a plain header of the same addresses. */
-static __always_inline long make_unreachable(struct __sk_buff *skb, const struct packet *p)
+/* The quotation is a plain header of the same addresses: options are left out. */
+static __always_inline long unreachable_v4(struct __sk_buff *skb, const struct packet *p)
 {
-	const u32 header = p->v6 ? sizeof(struct ipv6hdr) : sizeof(struct iphdr);
-	const u32 length = 8 + header + QUOTED;
+	struct {
+		struct icmphdr icmp;
+		struct iphdr ip;
+		u8 data[QUOTED];
+	} error = {
+		.icmp = {.type = 3, .code = 3},   /* port unreachable */
+		.ip = {
+			.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP,
+			.tot_len = bpf_htons(sizeof(struct iphdr) + QUOTED),
+			.saddr = p->key.saddr[3], .daddr = p->key.daddr[3],
+		},
+	};
+
+	if (bpf_skb_load_bytes(skb, p->l4, error.data, QUOTED))
+		return 1;
+	error.icmp.checksum = fold(bpf_csum_diff(NULL, 0, (void *)&error, sizeof(error), 0));
+	return bpf_skb_change_tail(skb, p->l4 + sizeof(error), 0)
+	    || turn_ip(skb, p, sizeof(error), IPPROTO_ICMP)
+	    || bpf_skb_store_bytes(skb, p->l4, &error, sizeof(error), 0);
+}
+
+static __always_inline long unreachable_v6(struct __sk_buff *skb, const struct packet *p)
+{
 	struct {
 		u8 type, code;
 		u16 check;
 		u32 unused;
-		u8 quote[sizeof(struct ipv6hdr) + QUOTED];
-	} icmp = {};
-	s64 sum = 0;
+		struct ipv6hdr ip;
+		u8 data[QUOTED];
+	} error = {.type = 1, .code = 4};   /* port unreachable */
+	struct ipv6hdr ip = {
+		.version = 6, .nexthdr = IPPROTO_ICMPV6, .hop_limit = 64,
+		.payload_len = bpf_htons(sizeof(error)),
+	};
 
-	if (p->v6) {
-		struct ipv6hdr *quoted = (void *)icmp.quote;
-
-		icmp.type = ICMPV6_PORT_UNREACHABLE_TYPE;
-		icmp.code = ICMPV6_PORT_UNREACHABLE_CODE;
-		quoted->version = 6;
-		quoted->nexthdr = IPPROTO_UDP;
-		quoted->hop_limit = 64;
-		quoted->payload_len = bpf_htons(QUOTED);
-		__builtin_memcpy(&quoted->saddr, p->key.saddr, 16);
-		__builtin_memcpy(&quoted->daddr, p->key.daddr, 16);
-		if (bpf_skb_load_bytes(skb, p->l4, icmp.quote + sizeof(*quoted), QUOTED))
-			return 1;
-		sum = pseudo_sum(p, length, IPPROTO_ICMPV6);
-		icmp.check = fold(bpf_csum_diff(NULL, 0, (void *)&icmp,
-						8 + sizeof(struct ipv6hdr) + QUOTED, sum));
-		return bpf_skb_change_tail(skb, p->l2 + header + length, 0)
-		    || put_ip(skb, p, length, IPPROTO_ICMPV6)
-		    || bpf_skb_store_bytes(skb, p->l2 + header, &icmp,
-					   8 + sizeof(struct ipv6hdr) + QUOTED, 0);
-	}
-	struct iphdr *quoted = (void *)icmp.quote;
-
-	icmp.type = ICMP_PORT_UNREACHABLE_TYPE;
-	icmp.code = ICMP_PORT_UNREACHABLE_CODE;
-	quoted->version = 4;
-	quoted->ihl = 5;
-	quoted->ttl = 64;
-	quoted->protocol = IPPROTO_UDP;
-	quoted->tot_len = bpf_htons(sizeof(*quoted) + QUOTED);
-	quoted->saddr = p->key.saddr[3];
-	quoted->daddr = p->key.daddr[3];
-	if (bpf_skb_load_bytes(skb, p->l4, icmp.quote + sizeof(*quoted), QUOTED))
+	error.ip.version = 6;
+	error.ip.nexthdr = IPPROTO_UDP;
+	error.ip.hop_limit = 64;
+	error.ip.payload_len = bpf_htons(QUOTED);
+	__builtin_memcpy(&error.ip.saddr, p->key.saddr, 16);
+	__builtin_memcpy(&error.ip.daddr, p->key.daddr, 16);
+	__builtin_memcpy(&ip.saddr, p->key.daddr, 16);
+	__builtin_memcpy(&ip.daddr, p->key.saddr, 16);
+	if (bpf_skb_load_bytes(skb, p->l4, error.data, QUOTED))
 		return 1;
-	icmp.check = fold(bpf_csum_diff(NULL, 0, (void *)&icmp,
-					8 + sizeof(struct iphdr) + QUOTED, 0));
-	return bpf_skb_change_tail(skb, p->l2 + header + length, 0)
-	    || put_ip(skb, p, length, IPPROTO_ICMP)
-	    || bpf_skb_store_bytes(skb, p->l2 + header, &icmp,
-				   8 + sizeof(struct iphdr) + QUOTED, 0);
+	error.check = fold(bpf_csum_diff(NULL, 0, (void *)&error, sizeof(error),
+					 pseudo_sum(p, sizeof(error), IPPROTO_ICMPV6)));
+	/* Here extension headers go: the last of them names the protocol, and the error
+	 * is long enough to lie behind any checksum that is still to be filled in. */
+	return bpf_skb_change_tail(skb, p->l2 + sizeof(ip) + sizeof(error), 0)
+	    || bpf_skb_store_bytes(skb, p->l2, &ip, sizeof(ip), 0)
+	    || bpf_skb_store_bytes(skb, p->l2 + sizeof(ip), &error, sizeof(error), 0);
 }
 
 /* `local`: the client is a socket of this host, and the answer enters by the device
@@ -157,7 +160,10 @@ static __always_inline int refuse(struct __sk_buff *skb, const struct packet *p,
 	u8 macs[12], swapped[12];
 	long err;
 
-	err = p->key.proto == IPPROTO_UDP ? make_unreachable(skb, p) : make_reset(skb, p);
+	if (p->key.proto == IPPROTO_TCP)
+		err = make_reset(skb, p);
+	else
+		err = p->v6 ? unreachable_v6(skb, p) : unreachable_v4(skb, p);
 	if (err)
 		return TC_ACT_SHOT;
 	if (local) {

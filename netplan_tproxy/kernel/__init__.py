@@ -9,7 +9,8 @@ from typing import Self
 
 from netplan_tproxy.kernel.bpf_objects import BpfObjects
 from netplan_tproxy.kernel.identities import resolve_cgroups, resolve_users
-from netplan_tproxy.kernel.netlink import Link, Netlink
+from netplan_tproxy.kernel.netlink import Netlink
+from netplan_tproxy.kernel.routing import Link
 
 # The routing protocol number that says "made by netplan-tproxy" (rtnetlink(7): 4 to 255
 # are free for user space; iproute2's rt_protos does not name this one).

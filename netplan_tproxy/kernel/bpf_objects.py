@@ -182,6 +182,13 @@ class BpfObjects:
 
     def hold_program(self, prog_id: int) -> None:
         """Keep a program that some filter runs alive for undo."""
+        # Opening by id takes CAP_SYS_ADMIN; opening a pin does not.
+        for path in self._pins("programs"):
+            fd = bpf_maps.open_pinned(str(path))
+            if bpf_programs.prog_info(fd).id == prog_id:
+                self._by_id[prog_id] = fd
+                return
+            fd.close()
         self._by_id[prog_id] = bpf_programs.prog_fd_by_id(prog_id)
 
     def pin_program(self, pin: str, *, current: bool) -> None:

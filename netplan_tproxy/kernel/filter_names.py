@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from netplan_tproxy.kernel.netlink import ETH_P_ALL, FilterRecord
+from netplan_tproxy.kernel.tc import ETH_P_ALL, FilterRecord
 
 # Not prio 1, handle 1: others sit there, and replace each other (cilium and datadog did).
 PRIO = 20

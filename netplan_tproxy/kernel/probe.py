@@ -24,7 +24,10 @@ def require_clsact() -> None:
         os._exit(_try_clsact())
     _, status = os.waitpid(child, 0)
     if os.waitstatus_to_exitcode(status) == 1:
-        message = "clsact not supported (requires Linux >= 4.5 with CONFIG_NET_CLS_ACT)"
+        message = (
+            "clsact not supported (requires Linux >= 4.5 with CONFIG_NET_CLS_ACT); "
+            "nothing was touched"
+        )
         raise TproxyError(message)
 
 

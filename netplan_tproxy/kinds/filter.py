@@ -17,7 +17,7 @@ from netplan_tproxy.kernel.filter_names import (
     is_in_our_place,
     program_of,
 )
-from netplan_tproxy.kernel.netlink import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
+from netplan_tproxy.kernel.tc import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.kinds import Kind
 from netplan_tproxy.model import Resource
 from netplan_tproxy.site.model import Site

@@ -9,8 +9,8 @@ from typing import ClassVar
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel import Facts, Kernel
 from netplan_tproxy.kernel.filter_names import is_ours
-from netplan_tproxy.kernel.netlink import CLSACT_EGRESS, CLSACT_INGRESS
 from netplan_tproxy.kernel.probe import require_clsact
+from netplan_tproxy.kernel.tc import CLSACT_EGRESS, CLSACT_INGRESS
 from netplan_tproxy.kinds import Kind
 from netplan_tproxy.model import Resource
 from netplan_tproxy.site.model import Site

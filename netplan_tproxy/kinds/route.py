@@ -8,7 +8,7 @@ from typing import ClassVar
 
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel import OUR_PROTOCOL, Facts, Kernel
-from netplan_tproxy.kernel.netlink import RouteRecord
+from netplan_tproxy.kernel.routing import RouteRecord
 from netplan_tproxy.kinds import Kind
 from netplan_tproxy.model import Resource
 from netplan_tproxy.site.model import AF_INET, AF_INET6, Site

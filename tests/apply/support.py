@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import io
-import os
 import re
 import sys
 from pathlib import Path
@@ -122,6 +121,11 @@ class Host:
         entries = sorted(_entries(self.pins / "maps"))
         return {**found, "pins": maps + programs, "entries": entries, "state": sorted(_files())}
 
+    def stare_at_bytes(self) -> Snapshot:
+        """What other tools see, and the state directory byte by byte: it may hold nonsense."""
+        files = [path for path in STATE.rglob("*") if path.is_file() and path.name != "lock"]
+        return {**self.look(), "bytes": [f"{path} {path.read_bytes()!r}" for path in files]}
+
     def stare_at_times(self) -> Snapshot:
         """The same with the time of every touch, the lock's too."""
         times = [f"{path} {path.lstat().st_mtime_ns}" for path in STATE.rglob("*")]
@@ -161,4 +165,4 @@ def unchanged(look: Callable[[], Snapshot]) -> Iterator[None]:
 
 
 def descriptors() -> int:
-    return len(os.listdir("/proc/self/fd"))
+    return len(list(Path("/proc/self/fd").iterdir()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +10,7 @@ from netplan_tproxy.kernel import Kernel
 from netplan_tproxy.kernel.bpf_maps import delete, open_pinned, update
 from netplan_tproxy.kernel.bpf_programs import load_program
 from netplan_tproxy.kernel.filter_names import HANDLE, PRIO, filter_name
-from netplan_tproxy.kernel.netlink import CLSACT_EGRESS, FilterRecord
+from netplan_tproxy.kernel.tc import CLSACT_EGRESS, FilterRecord
 from tests.apply.support import Host
 from tests.lab import diff_snapshots
 
@@ -200,7 +199,7 @@ def test_what_carries_our_sign_is_found_without_a_ledger(host: Host) -> None:
     host.applied()
     for path in host.state.iterdir():
         path.unlink()
-    os.rmdir(host.state)
+    host.state.rmdir()
     assert host.applied().out[-1] == "no changes"
     for path in host.state.glob("ledger*"):
         path.unlink()

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import statistics
 import struct
 import sys
 import time
@@ -76,7 +75,7 @@ class Applied:
         if device:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
         if mark:
-            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+            made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, struct.pack("=I", mark))
         if port or address:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             made.bind((address, port))
@@ -130,7 +129,7 @@ def listener(
     if transparent:
         made.setsockopt(socket.IPPROTO_IP, _IP_TRANSPARENT, 1)
     made.bind(where)
-    made.listen(512)
+    made.listen(4096)
     return made
 
 
@@ -158,8 +157,9 @@ def wait_until_listening(on: Applied) -> None:
     raise AssertionError("the relay does not listen")
 
 
-def read_counters(on: Applied) -> Counter[tuple[str, str]]:
-    """Packets by device and outcome, so far."""
+def read_counters(on: Applied, what: str = "packets") -> Counter[tuple[str, str]]:
+    """Packets, or ``bytes``, by device and outcome, so far."""
+    column = ("packets", "bytes").index(what)
     with on.lab.host.entered():
         devices = dict(socket.if_nameindex())
     found: Counter[tuple[str, str]] = Counter()
@@ -169,17 +169,21 @@ def read_counters(on: Applied) -> Counter[tuple[str, str]]:
             ifindex, outcome = datapath.COUNTER_KEY.unpack(key)
             per_cpu = datapath.COUNTER.iter_unpack(bpf_maps.lookup(fd, key, size) or b"")
             name = devices.get(ifindex, str(ifindex)), datapath.OUTCOMES[outcome]
-            found[name] += sum(packets for packets, _ in per_cpu)
+            found[name] += sum(value[column] for value in per_cpu)
     return found
 
 
 @contextlib.contextmanager
 def counting(on: Applied) -> Iterator[Counter[tuple[str, str]]]:
-    """What the block has added to the counters, filled in at its end."""
+    """What the block has added to the counters, filled in at its end.
+
+    Without ``other_protocol``: ARP may add to it at any time.
+    """
     added: Counter[tuple[str, str]] = Counter()
     before = read_counters(on)
     yield added
-    added.update(read_counters(on) - before)
+    after = read_counters(on) - before
+    added.update({key: packets for key, packets in after.items() if key[1] != "other_protocol"})
 
 
 def read_all(source: socket.socket) -> bytes:
@@ -188,6 +192,27 @@ def read_all(source: socket.socket) -> bytes:
     while part := source.recv(1 << 20):
         parts.append(part)
     return b"".join(parts)
+
+
+def read_exactly(source: socket.socket, size: int) -> bytes:
+    """So many bytes, or fewer if the stream ends."""
+    parts = []
+    while size and (part := source.recv(size)):
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def echoes(end: socket.socket, where: tuple[str, int], size: int = 300_000) -> bool:
+    """Whether an echo server there works, for more than one packet, to its end."""
+    end.connect(where)
+    data = bytes(range(250)) * (size // 250)
+    for start in range(0, size, 50_000):
+        end.sendall(data[start : start + 50_000])
+        if read_exactly(end, 50_000) != data[start : start + 50_000]:
+            return False
+    end.shutdown(socket.SHUT_WR)
+    return end.recv(1) == b""
 
 
 def reset(end: socket.socket) -> None:
@@ -204,7 +229,3 @@ def hears_nothing(server: socket.socket) -> bool:
     except TimeoutError:
         return True
     return False
-
-
-def median(seconds: list[float]) -> float:
-    return statistics.median(seconds)

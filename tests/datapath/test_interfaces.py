@@ -107,7 +107,9 @@ def test_other_interfaces_are_left_alone(fresh: Applied) -> None:
     for device, address in (("other0", "10.90.0.1/24"), ("other1", "10.91.0.1/24")):
         fresh.lab.host.run(["ip", "addr", "add", address, "dev", device])
         fresh.lab.host.run(["ip", "link", "set", device, "up"])
-    fresh.lab.host.run(["ip", "neigh", "add", "10.90.0.2", "lladdr", "2:0:0:0:0:1", "dev", "other0"])
+    fresh.lab.host.run(
+        ["ip", "neigh", "add", "10.90.0.2", "lladdr", "2:0:0:0:0:1", "dev", "other0"]
+    )
     fresh.lab.host.run(["ip", "route", "add", f"{FAR}/32", "via", "10.90.0.2"])
     with counting(fresh) as added, support.listener(fresh) as proxy:
         with Capture(fresh.lab.host, "other1") as wire, fresh.client() as near:

@@ -32,7 +32,7 @@ def far_end(bare: Applied) -> Iterator[EchoServer]:
 
 def answers(end: socket.socket) -> bool:
     end.sendall(b"anybody?")
-    return end.recv(8, socket.MSG_WAITALL) == b"anybody?"
+    return support.read_exactly(end, 8) == b"anybody?"
 
 
 @both

@@ -1,0 +1,77 @@
+"""Kinds that fail when told to: at one change, before or after it has been made."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+from netplan_tproxy import run
+from netplan_tproxy.kinds import Kind, all_kinds
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Sequence
+
+    import pytest
+
+    from netplan_tproxy.kernel import Facts, Kernel
+    from netplan_tproxy.site.model import Site
+
+Act = Callable[[], None]
+
+
+class Sabotage:
+    """Calls ``act`` around the makes whose numbers are in ``at``, and counts them all."""
+
+    def __init__(self, act: Act, at: set[int], *, done: bool) -> None:
+        self._act = act
+        self._at = at
+        self._done = done
+        self.made = 0
+
+    def around(self, make: Callable[[], None]) -> None:
+        number = self.made
+        self.made += 1
+        if number in self._at and not self._done:
+            self._act()
+        make()
+        if number in self._at and self._done:
+            self._act()
+
+
+class _Wrapped(Kind[Any]):
+    def __init__(self, kind: Kind[Any], sabotage: Sabotage) -> None:
+        self.resource = kind.resource
+        self._kind = kind
+        self._sabotage = sabotage
+
+    def desired(self, site: Site, facts: Facts) -> Iterable[Any]:
+        return self._kind.desired(site, facts)
+
+    def observe(self, kernel: Kernel, scope: Sequence[Any]) -> Iterable[Any]:
+        return self._kind.observe(kernel, scope)
+
+    def prepare(self, kernel: Kernel, before: Any, after: Any) -> None:
+        self._kind.prepare(kernel, before, after)
+
+    def make(self, kernel: Kernel, before: Any, after: Any) -> None:
+        self._sabotage.around(lambda: self._kind.make(kernel, before, after))
+
+
+@contextmanager
+def sabotaged(
+    monkeypatch: pytest.MonkeyPatch, act: Act, *at: int, done: bool = False
+) -> Iterator[Sabotage]:
+    """Runs meanwhile have ``act`` called at the changes numbered ``at``, undo included."""
+    sabotage = Sabotage(act, set(at), done=done)
+    with monkeypatch.context() as patch:
+        wrapped = {name: _Wrapped(kind, sabotage) for name, kind in all_kinds().items()}
+        patch.setattr(run, "all_kinds", lambda: wrapped)
+        yield sabotage
+
+
+def raising(error: BaseException) -> Act:
+    def act() -> None:
+        raise error
+
+    return act
