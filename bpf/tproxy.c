@@ -16,7 +16,6 @@
 #include <linux/tcp.h>
 #include <linux/udp.h>
 #include <linux/in.h>
-#include <linux/icmp.h>
 #include <linux/pkt_cls.h>
 
 #include "tproxy/consts.h"

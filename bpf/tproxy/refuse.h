@@ -100,11 +100,13 @@ static __always_inline long make_reset(struct __sk_buff *skb, const struct packe
 static __always_inline long unreachable_v4(struct __sk_buff *skb, const struct packet *p)
 {
 	struct {
-		struct icmphdr icmp;
+		u8 type, code;
+		u16 check;
+		u32 unused;
 		struct iphdr ip;
 		u8 data[QUOTED];
 	} error = {
-		.icmp = {.type = 3, .code = 3},   /* port unreachable */
+		.type = 3, .code = 3,   /* port unreachable */
 		.ip = {
 			.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP,
 			.tot_len = bpf_htons(sizeof(struct iphdr) + QUOTED),
@@ -114,7 +116,7 @@ static __always_inline long unreachable_v4(struct __sk_buff *skb, const struct p
 
 	if (bpf_skb_load_bytes(skb, p->l4, error.data, QUOTED))
 		return 1;
-	error.icmp.checksum = fold(bpf_csum_diff(NULL, 0, (void *)&error, sizeof(error), 0));
+	error.check = fold(bpf_csum_diff(NULL, 0, (void *)&error, sizeof(error), 0));
 	return bpf_skb_change_tail(skb, p->l4 + sizeof(error), 0)
 	    || turn_ip(skb, p, sizeof(error), IPPROTO_ICMP)
 	    || bpf_skb_store_bytes(skb, p->l4, &error, sizeof(error), 0);
