@@ -38,10 +38,30 @@ def parser() -> argparse.ArgumentParser:
     )
     mode = made.add_mutually_exclusive_group()
     mode.add_argument("--dry-run", action="store_true", help="show the plan, touch nothing")
+    mode.add_argument("--commit", action="store_true", help="keep what --confirm is waiting for")
+    mode.add_argument("--rollback", action="store_true", help="take it back at once")
     mode.add_argument(
         "--check", action="store_true", help="exit 2 if the kernel differs, touch nothing"
     )
     made.add_argument("--destroy", action="store_true", help="take away exactly what was put there")
+    made.add_argument(
+        "--confirm",
+        metavar="SECONDS",
+        type=_wait,
+        help="go back unless confirmed (Enter, or --commit elsewhere) in time",
+    )
+    made.add_argument(
+        "--probe",
+        metavar="CMD",
+        action="append",
+        default=[],
+        help="a command that, if it succeeds before the change, must succeed after it",
+    )
+    made.add_argument(
+        "--adopt",
+        action="store_true",
+        help="take over what others put in the way; --destroy puts it back",
+    )
     made.add_argument(
         "--state-dir", metavar="DIR", help="journal and ledger (default: /run/netplan-tproxy)"
     )
@@ -63,18 +83,35 @@ def _seconds(text: str) -> float:
     return value
 
 
+def _wait(text: str) -> float:
+    value = _seconds(text)
+    if value < 1:
+        raise ValueError(text)
+    return value
+
+
+def _mode(args: argparse.Namespace) -> str:
+    for name in ("dry_run", "check", "commit", "rollback"):
+        if getattr(args, name):
+            return name.replace("_", "-")
+    return "apply"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``tproxy-apply``; give its exit code."""
     args = parser().parse_args(arguments)
-    from netplan_tproxy.run import APPLY, CHECK, DRY_RUN, Options, run  # noqa: PLC0415
+    from netplan_tproxy.run import Options, run  # noqa: PLC0415
 
     defaults = Options()
     options = Options(
         site=args.site or defaults.site,
-        mode=DRY_RUN if args.dry_run else CHECK if args.check else APPLY,
+        mode=_mode(args),
         destroy=args.destroy,
         state_dir=args.state_dir or defaults.state_dir,
         lock_timeout=args.lock_timeout,
+        confirm=args.confirm,
+        probes=tuple(args.probe),
+        adopt=args.adopt,
     )
     interrupts = Interrupts()
     try:

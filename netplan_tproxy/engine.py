@@ -7,7 +7,7 @@ inverse changes, and verifies that by observing again. No signal cuts the undo s
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from netplan_tproxy.errors import KernelError, NotPutBackError, RolledBackError, TproxyError
@@ -46,10 +46,20 @@ def observe(kinds: Kinds, kernel: Kernel, scope: Sequence[Resource]) -> dict[Id,
     return by_id(found)
 
 
-def execute(plan: Plan, kinds: Kinds, kernel: Kernel, book: Book, interrupts: Interrupts) -> None:
+def execute(  # noqa: PLR0913 - the parts of a transaction
+    plan: Plan,
+    kinds: Kinds,
+    kernel: Kernel,
+    book: Book,
+    interrupts: Interrupts,
+    *,
+    accept: Callable[[], None] = lambda: None,
+    finish: Callable[[Sequence[Change]], None] | None = None,
+) -> None:
     """Make every change of ``plan`` and commit, or put everything back.
 
-    Raises RolledBackError or NotPutBackError when a change fails, TproxyError when the
+    ``accept`` is asked once the kernel shows every change: what it raises undoes them.
+    ``finish`` takes the place of the commit. Raises RolledBackError or NotPutBackError when a change fails, TproxyError when the
     preparation does (nothing was touched then).
     """
     for change in plan.changes:
@@ -66,7 +76,12 @@ def execute(plan: Plan, kinds: Kinds, kernel: Kernel, book: Book, interrupts: In
                 kinds[change.id.kind].make(kernel, change.before, change.after)
             interrupts.checkpoint()
             _verify(plan.changes, kinds, kernel)
-            book.commit(plan.ledger or {})
+            accept()
+            interrupts.checkpoint()
+            if finish is None:
+                book.commit(plan.ledger or {})
+            else:
+                finish(made)
         except BaseException as failure:
             undo(made, kinds, kernel, cause=failure)
             book.abandon()

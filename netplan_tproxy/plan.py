@@ -23,10 +23,11 @@ def by_id(resources: Iterable[Resource]) -> dict[Id, Resource]:
     return {resource.id: resource for resource in resources}
 
 
-def diff(desired: Live, live: Live, ledger: Ledger) -> Plan:
+def diff(desired: Live, live: Live, ledger: Ledger, *, adopt: bool = False) -> Plan:
     """Plan the way from ``live`` to ``desired`` for an owner of ``ledger``.
 
-    The plan carries the ledger as it is after success. Changes come in the order in
+    With ``adopt`` what is somebody else's is taken over, and put back when no longer
+    wanted. The plan carries the ledger as it is after success. Changes come in the order in
     which they are to be made: what receives traffic before what sends it there.
     """
     owned = dict(ledger)
@@ -47,7 +48,8 @@ def diff(desired: Live, live: Live, ledger: Ledger) -> Plan:
             elif not now.is_shared:
                 satisfied.append(now)
             continue
-        if now is not None and not want.is_setting and (mine is None or not now.restorable):
+        takes_over = mine is not None or adopt
+        if now is not None and not want.is_setting and not (takes_over and now.restorable):
             conflicts.append(f"{want.title}: is already there as {now.value}, and not ours")
             continue
         if now is None and want.is_setting:

@@ -2,26 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
-from netplan_tproxy import engine
+from netplan_tproxy import confirm, engine
+from netplan_tproxy.checks import failing, passing
 from netplan_tproxy.errors import ConflictError, KernelError, TproxyError
 from netplan_tproxy.interrupts import Interrupts
 from netplan_tproxy.kernel import Kernel
 from netplan_tproxy.kernel.netns_id import netns_cookie
 from netplan_tproxy.kernel.privileges import require_privileges
 from netplan_tproxy.kinds import Kinds, all_kinds
-from netplan_tproxy.model import Id, Ledger, Plan, Resource
+from netplan_tproxy.model import Change, Id, Ledger, Plan, Resource
 from netplan_tproxy.plan import by_id, diff, merged
 from netplan_tproxy.render import plan_lines
 from netplan_tproxy.requirements import require_facts
 from netplan_tproxy.site.load import load
-from netplan_tproxy.site.model import Site
+from netplan_tproxy.site.model import Check, Site
 from netplan_tproxy.state import DEFAULT_ROOT, State
 
 DEFAULT_SITE = "/etc/netplan-tproxy/site.yaml"
-APPLY, DRY_RUN, CHECK = "apply", "dry-run", "check"
+APPLY, DRY_RUN, CHECK, COMMIT, ROLLBACK = "apply", "dry-run", "check", "commit", "rollback"
 PENDING = 2
 
 Say = Callable[[str], None]
@@ -29,13 +30,21 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for. ``lock_timeout`` in seconds."""
+    """What the command line asks for. ``lock_timeout`` and ``confirm`` in seconds."""
 
     site: str = DEFAULT_SITE
     mode: str = APPLY
     destroy: bool = False
     state_dir: str = DEFAULT_ROOT
     lock_timeout: float = 10.0
+    confirm: float | None = None
+    probes: tuple[str, ...] = ()
+    adopt: bool = False
+
+    @property
+    def checks(self) -> list[Check]:
+        """The probes of the command line as checks."""
+        return [Check("command", command) for command in self.probes]
 
 
 def run(options: Options, say: Say, interrupts: Interrupts) -> int:
@@ -43,16 +52,27 @@ def run(options: Options, say: Say, interrupts: Interrupts) -> int:
 
     ``say`` is called with each finished line of output. Raises TproxyError.
     """
-    site = None if options.destroy else load(options.site)
+    settles = options.mode in {COMMIT, ROLLBACK}
+    site = None if options.destroy or settles else load(options.site)
     require_privileges()
     kinds = all_kinds()
     state = State(options.state_dir, netns_cookie(), kinds)
+    if options.mode == COMMIT:
+        confirm.commit(state, options.lock_timeout, say)
+        return 0
+    if options.mode == ROLLBACK and confirm.rollback(state, options.lock_timeout):
+        say("everything was put back")
+        return 0
     try:
         with Kernel() as kernel:
-            this = _Run(site, kinds, kernel, state, say)
-            if options.mode == APPLY:
+            this = _Run(site, kinds, kernel, state, say, options)
+            if options.mode in {APPLY, ROLLBACK}:
                 with state.lock(options.lock_timeout):
-                    this.apply(interrupts)
+                    this.go_back_when_overdue(interrupts, at_once=options.mode == ROLLBACK)
+                    if options.mode == APPLY:
+                        this.apply(interrupts)
+                if options.confirm is not None:
+                    confirm.await_confirmation(state, options.confirm, say)
                 return 0
             plan = this.plan(this.owned())
     except KernelError as refusal:
@@ -69,6 +89,22 @@ class _Run:
     kernel: Kernel
     state: State
     say: Say
+    options: Options
+
+    def go_back_when_overdue(self, interrupts: Interrupts, *, at_once: bool) -> None:
+        """Take back a change that nobody confirmed and whose watchdog is gone."""
+        pending = self.state.pending()
+        if pending is None:
+            return
+        if not at_once:
+            confirm.refuse_while_pending(self.state)
+        self.say("a change was not confirmed, and its watchdog is gone: going back")
+        ledger = self.state.ledger()
+        plan = self._diff({identity: mine.ours for identity, mine in ledger.items()}, self.owned())
+        for line in plan_lines(plan):
+            self.say(line)
+        engine.execute(plan, self.kinds, self.kernel, self.state, interrupts)
+        self.state.release()
 
     def apply(self, interrupts: Interrupts) -> None:
         owned = self.owned()
@@ -76,9 +112,33 @@ class _Run:
             self.state.commit(owned)
         plan = self.plan(owned)
         if plan.changes:
-            engine.execute(plan, self.kinds, self.kernel, self.state, interrupts)
+            checks = [*self.options.checks, *(self.site.checks if self.site else ())]
+            passed = passing(checks)
+            for check in checks:
+                if check not in passed:
+                    self.say(f"= {check}: fails already, so it can't tell anything")
+
+            def accept() -> None:
+                failed = failing(passed)
+                if failed:
+                    message = f"{failed[0]}: passed before the change and fails after it"
+                    raise TproxyError(message)
+
+            engine.execute(
+                plan, self.kinds, self.kernel, self.state, interrupts,
+                accept=accept, finish=self._hold(plan),
+            )  # fmt: skip
         elif plan.ledger != owned:
             self.state.commit(plan.ledger or {})
+
+    def _hold(self, plan: Plan) -> Callable[[Sequence[Change]], None] | None:
+        seconds = self.options.confirm
+        if seconds is None:
+            return None
+        ledger = plan.ledger or {}
+        return lambda made: confirm.hold(
+            self.state, ledger, seconds, made, self.kinds, self.kernel
+        )
 
     def owned(self) -> Ledger:
         """Give the ledger, with what a killed run had begun taken over.
@@ -104,8 +164,7 @@ class _Run:
                 for kind in self.kinds.values()
                 for resource in kind.desired(self.site, facts)
             )
-        scope = [*desired.values(), *(mine.ours for mine in owned.values())]
-        plan = diff(desired, engine.observe(self.kinds, self.kernel, scope), owned)
+        plan = self._diff(desired, owned)
         if plan.conflicts:
             raise ConflictError([f"{line}; nothing was touched" for line in plan.conflicts])
         if plan.impossible:
@@ -113,3 +172,8 @@ class _Run:
         for line in plan_lines(plan):
             self.say(line)
         return plan
+
+    def _diff(self, desired: dict[Id, Resource], owned: Ledger) -> Plan:
+        scope = [*desired.values(), *(mine.ours for mine in owned.values())]
+        live = engine.observe(self.kinds, self.kernel, scope)
+        return diff(desired, live, owned, adopt=self.options.adopt)

@@ -21,16 +21,33 @@ import secrets
 import stat
 import time
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from netplan_tproxy.errors import LockedError, TproxyError
 from netplan_tproxy.kinds import Kinds, from_json
 from netplan_tproxy.model import Change, Id, Ledger, Owned, to_json
+from netplan_tproxy.watchdog import Process, now
 
 FORMAT = 1
 _MOST_TRIES = 100
 DEFAULT_ROOT = "/run/netplan-tproxy"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A change that is made and goes back at ``deadline``, seconds since boot."""
+
+    run: str
+    deadline: float
+    watchdog: Process
+    ledger: dict[Id, Owned]
+
+    @property
+    def left(self) -> float:
+        """Seconds until it goes back."""
+        return max(0.0, self.deadline - now())
 
 
 class State:
@@ -41,6 +58,7 @@ class State:
         self._directory = self._root / str(netns)
         self._kinds = kinds
         self._stamp = {"format": FORMAT, "boot": _boot_id()}
+        self._lock_fd = -1
 
     @contextlib.contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
@@ -59,10 +77,18 @@ class State:
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
             self._drop_leftovers()
+            self._lock_fd = fd
             yield
         finally:
+            self._lock_fd = -1
             self._remove_when_empty()
             os.close(fd)
+
+    def after_fork(self) -> None:
+        """Leave the lock to the parent: a descriptor that is kept would hold it too."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
 
     def _make_directory(self) -> None:
         try:
@@ -76,7 +102,7 @@ class State:
 
     def _drop_leftovers(self) -> None:
         """Remove what says nothing: empty, done with, or of a kernel that is gone."""
-        if not self.interrupted():
+        if not self.interrupted() and not self.pending():
             self.abandon()
             if not self.ledger():
                 (self._directory / "ledger.json").unlink(missing_ok=True)
@@ -92,7 +118,9 @@ class State:
 
     def ledger(self) -> dict[Id, Owned]:
         """Read what we own; empty when nothing was ever applied (or in another boot)."""
-        values = self._values("ledger.json")
+        return self._owned(self._values("ledger.json"), "ledger.json")
+
+    def _owned(self, values: dict[str, Any] | None, name: str) -> dict[Id, Owned]:
         found = {}
         try:
             for entry in values["owned"] if values else []:
@@ -100,15 +128,17 @@ class State:
                 if ours is not None:
                     found[ours.id] = Owned(ours, from_json(self._kinds, entry["before"]))
         except (KeyError, TypeError, AttributeError, ValueError) as nonsense:
-            raise self._unreadable("ledger.json") from nonsense
+            raise self._unreadable(name) from nonsense
         return found
 
     def _write_ledger(self, ledger: Ledger, run: str | None) -> None:
-        path = self._directory / "ledger.json"
         owned = [
             {"ours": to_json(mine.ours), "before": to_json(mine.before)} for mine in ledger.values()
         ]
-        values = {**self._stamp, "run": run, "owned": owned}
+        self._replace("ledger.json", {**self._stamp, "run": run, "owned": owned})
+
+    def _replace(self, name: str, values: dict[str, Any]) -> None:
+        path = self._directory / name
         aside = path.with_suffix(".new")
         _write(aside, json.dumps(values, indent=1) + "\n", os.O_TRUNC)
         aside.rename(path)
@@ -157,6 +187,52 @@ class State:
         if values.get("format") != FORMAT:
             raise ValueError(values.get("format"))
         return True
+
+    # a change that awaits its confirmation
+
+    def hold(self, ledger: Ledger, deadline: float, watchdog: Process | None) -> None:
+        """Write down that the run under way waits until ``deadline``, seconds since boot."""
+        header, _ = self._journaled()
+        pending = {
+            **self._stamp,
+            "run": header.get("run") if header else None,
+            "deadline": deadline,
+            "watchdog": [watchdog.pid, watchdog.started] if watchdog else [0, 0],
+            "owned": [
+                {"ours": to_json(mine.ours), "before": to_json(mine.before)}
+                for mine in ledger.values()
+            ],
+        }
+        self._replace("pending.json", pending)
+
+    def pending(self) -> Pending | None:
+        """Read what awaits its confirmation."""
+        values = self._values("pending.json")
+        if values is None:
+            return None
+        try:
+            pid, begun = values["watchdog"]
+            return Pending(
+                str(values["run"]),
+                float(values["deadline"]),
+                Process(int(pid), int(begun)),
+                self._owned(values, "pending.json"),
+            )
+        except (KeyError, TypeError, ValueError) as nonsense:
+            raise self._unreadable("pending.json") from nonsense
+
+    def confirm(self, pending: Pending) -> None:
+        """Make what was held the truth."""
+        self.commit(pending.ledger)
+        self.release()
+
+    def release(self) -> None:
+        """Nothing awaits its confirmation any more."""
+        (self._directory / "pending.json").unlink(missing_ok=True)
+
+    def committed(self, run: str) -> bool:
+        """Whether the ledger is the one of this run."""
+        return (self._values("ledger.json") or {}).get("run") == run
 
     # journal
 

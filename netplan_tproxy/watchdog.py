@@ -49,11 +49,16 @@ def now() -> float:
     return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
-def spawn(waiting: Callable[[], float | None], go_back: Callable[[], None]) -> Process:
+def spawn(
+    waiting: Callable[[], float | None],
+    go_back: Callable[[], None],
+    after_fork: Callable[[], None],
+) -> Process:
     """Start a process that calls ``go_back`` when the time is up.
 
     ``waiting`` gives the deadline, seconds since boot, or None when the change was
     confirmed or taken back by somebody else: then the process ends without a word.
+    ``after_fork`` lets go, in the new process, of what is the parent's alone.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
@@ -67,7 +72,9 @@ def spawn(waiting: Callable[[], float | None], go_back: Callable[[], None]) -> P
             os.write(writer, str(os.getpid()).encode())
             os.close(writer)
             _detach()
-            _watch(waiting, go_back)
+            after_fork()
+            with contextlib.suppress(Exception):
+                _watch(waiting, go_back)
         finally:
             # Nothing of the parent's may run here: no handler, no buffer, no test.
             os._exit(0)
@@ -91,7 +98,6 @@ def _watch(waiting: Callable[[], float | None], go_back: Callable[[], None]) -> 
     while (deadline := waiting()) is not None:
         left = deadline - now()
         if left <= 0:
-            with contextlib.suppress(Exception):
-                go_back()
+            go_back()
             return
         time.sleep(min(left, _INTERVAL))

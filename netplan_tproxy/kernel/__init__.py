@@ -49,6 +49,10 @@ class Kernel:
         """Build aside what was asked for one by one. Raises TproxyError."""
         self.bpf.build_programs()
 
+    def after_fork(self) -> None:
+        """Go on in a child process: a netlink socket can't serve two."""
+        self.netlink = Netlink()
+
     def close(self) -> None:
         """Drop sockets, and BPF objects that were built but not pinned."""
         self.netlink.close()

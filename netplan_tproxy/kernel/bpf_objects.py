@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from netplan_tproxy import datapath
-from netplan_tproxy.errors import KernelError
+from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.kernel import bpf_maps, bpf_programs, bpffs
 from netplan_tproxy.kernel.bpf_sets import BpfSets
 from netplan_tproxy.kernel.compiler import compile_programs
@@ -157,6 +157,10 @@ class BpfObjects:
         self._wanted.clear()
         if not pins:
             return
+        for name, pin in pins.items():
+            if pin != datapath.pin_of(name):
+                message = f"program {pin}: made by another version of this tool; nothing was touched"
+                raise TproxyError(message)
         module = compile_programs(
             datapath.program_source(),
             headers=str(datapath.bpf_directory() / "kbuild"),

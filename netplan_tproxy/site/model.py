@@ -109,6 +109,22 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Something that must still work after a change; ``timeout`` in seconds.
+
+    ``kind`` is tcp (HOST:PORT), ping (HOST), dns (NAME) or command (for /bin/sh).
+    """
+
+    kind: str
+    target: str
+    timeout: float = 5.0
+
+    def __str__(self) -> str:
+        """Return it as messages name it."""
+        return f"check {self.kind} {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """A whole site file, checked, with defaults filled in."""
 
@@ -121,5 +137,6 @@ class Site:
     rules: tuple[Rule, ...]
     sysctls: tuple[tuple[str, str], ...]
     policy: Policy = field(default_factory=Policy)
+    checks: tuple[Check, ...] = ()
     source: str = "site.yaml"
     where: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
