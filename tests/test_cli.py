@@ -15,7 +15,7 @@ ROOT = Path(__file__).parents[1]
 SITE = "version: 1\ninterfaces:\n  wan0: {}\nproxy: {port: 9040}\n"
 
 
-def run(*arguments: str, **options: object) -> subprocess.CompletedProcess[str]:
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "netplan_tproxy", *arguments]
     return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
 
@@ -94,7 +94,8 @@ def test_a_site_file_that_is_not_there_exits_65(
 @pytest.mark.parametrize("stream", ["1", "2"])
 def test_a_reader_that_goes_away_stops_nothing(stream: str) -> None:
     arguments = {"1": "--destroy --dry-run", "2": "/nonexistent"}[stream]
-    line = f"{sys.executable} -m netplan_tproxy {arguments} {stream}>&1 | true; echo ${{PIPESTATUS[0]}}"
+    program = f"{sys.executable} -m netplan_tproxy {arguments}"
+    line = f"{program} {stream}>&1 | true; echo ${{PIPESTATUS[0]}}"
     if stream == "2":
         line = line.replace("2>&1", "2>&1 >/dev/null")
     done = subprocess.run(

@@ -26,7 +26,7 @@ async def connect(family: int, address: str, port: int) -> Streams:
     if ipaddress.ip_address(address).is_loopback:
         raise ConnectionRefusedError("this proxy itself was called")
     upstream = socket.socket(family)
-    upstream.setblocking(False)
+    upstream.settimeout(0)
     upstream.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, BYPASS_MARK)
     await asyncio.get_running_loop().sock_connect(upstream, (address, port))
     return await asyncio.open_connection(sock=upstream)

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from netplan_tproxy import cli, datapath
 from netplan_tproxy.kernel import bpf_maps
+from netplan_tproxy.kernel.libbpf import Fd
 from netplan_tproxy.kernel.netns_id import netns_cookie
 from tests.lab import Lab
 from tests.lab.isolate import BPFFS
@@ -174,6 +175,20 @@ def read_counters(on: Applied, what: str = "packets") -> Counter[tuple[str, str]
 
 
 @contextlib.contextmanager
+def replies(on: Applied) -> Iterator[Fd]:
+    """The table of the intercepted connections of late."""
+    with bpf_maps.open_pinned(str(on.pins / "maps" / datapath.REPLIES.pin)) as fd:
+        yield fd
+
+
+def reply_key(near: socket.socket) -> bytes:
+    """What a client's connection goes by in that table."""
+    (client, client_port), (server, server_port) = near.getsockname(), near.getpeername()
+    addresses = socket.inet_aton(client) + socket.inet_aton(server)
+    return addresses + struct.pack("!HH", client_port, server_port)
+
+
+@contextlib.contextmanager
 def counting(on: Applied) -> Iterator[Counter[tuple[str, str]]]:
     """What the block has added to the counters, filled in at its end.
 
@@ -213,6 +228,15 @@ def echoes(end: socket.socket, where: tuple[str, int], size: int = 300_000) -> b
             return False
     end.shutdown(socket.SHUT_WR)
     return end.recv(1) == b""
+
+
+def wait_for_fin_wait_2(end: socket.socket) -> None:
+    """Wait until the other side has acknowledged this one's FIN."""
+    fin_wait_2 = 5  # include/net/tcp_states.h
+    deadline = time.monotonic() + 5
+    while end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != fin_wait_2:
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
 
 
 def reset(end: socket.socket) -> None:

@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.datapath import support
-from tests.datapath.support import PROXY, Applied, counting
+from tests.datapath.packets import ACK, RST
+from tests.datapath.support import PROXY, WEB, Applied, counting
 from tests.lab import Capture
 
 if TYPE_CHECKING:
@@ -35,21 +37,39 @@ def test_without_a_listener_connections_are_refused_at_once(
                 near.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, options)
                 start = time.monotonic()
                 with pytest.raises(ConnectionRefusedError):
-                    near.connect(("1.1.1.1", 80))
+                    near.connect(WEB)
                 assert time.monotonic() - start < 1
     assert wire.packets == []
     assert added == {("wan0", "refused"): 5}
 
 
+def folded(data: bytes) -> int:
+    """The internet checksum of data that holds its own: 0 if it is right."""
+    total: int = sum(struct.unpack(f"!{len(data) // 2}H", data))
+    while total >> 16:
+        total = (total & 0xFFFF) + (total >> 16)
+    return total ^ 0xFFFF
+
+
 @both
-def test_the_refusal_is_a_well_formed_reset(host: Applied, device: str) -> None:
-    with Capture(host.lab.host, "wan0") as wire:
-        with pytest.raises(ConnectionRefusedError):
-            host.connect(device)
-        (reset,) = [packet for packet in wire.packets if "R" in packet.flags]
-    assert reset.arrived
-    assert (reset.src, reset.sport, reset.dst) == ("1.1.1.1", 80, "10.77.0.2")
-    assert (reset.flags, reset.payload) == ("AR", b"")
+@pytest.mark.parametrize("options", [b"", b"\x01" * 8], ids=["plain", "ip-options"])
+def test_the_refusal_is_a_well_formed_reset(host: Applied, device: str, options: bytes) -> None:
+    with host.lab.host.socket(socket.AF_PACKET, socket.SOCK_RAW) as wire:
+        wire.bind(("wan0", 0x0800))  # ETH_P_IP: what comes in, not what goes out
+        with host.client(device) as near:
+            near.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, options)
+            with pytest.raises(ConnectionRefusedError):
+                near.connect(WEB)
+        packet = wire.recv(2000)[14:]
+    header = 20 + len(options)
+    assert len(packet) == header + 20
+    assert int.from_bytes(packet[2:4]) == len(packet)
+    assert packet[12:20] == socket.inet_aton(WEB[0]) + socket.inet_aton("10.77.0.2")
+    assert folded(packet[:header]) == 0
+    pseudo = packet[12:20] + struct.pack("!HH", socket.IPPROTO_TCP, 20)
+    assert folded(pseudo + packet[header:]) == 0
+    assert int.from_bytes(packet[header : header + 2]) == WEB[1]
+    assert packet[header + 13] == RST | ACK
 
 
 @both
@@ -76,9 +96,9 @@ def test_one_socket_may_try_until_the_proxy_is_there(host: Applied, device: str)
     with host.client(device) as near:
         near.settimeout(None)  # with a timeout the second connect would fail, proxy or not
         with pytest.raises(ConnectionRefusedError):
-            near.connect(("1.1.1.1", 80))
+            near.connect(WEB)
         with support.listener(host) as proxy:
-            near.connect(("1.1.1.1", 80))
+            near.connect(WEB)
             far, _ = proxy.accept()
             far.close()
 
@@ -151,10 +171,10 @@ def test_a_client_that_also_talks_to_the_proxy_itself_is_served_all_the_same(
         plain.connect(PROXY)
         accepted, _ = proxy.accept()
         with accepted, host.client(port=44000, address="10.77.0.2") as near:
-            near.connect(("1.1.1.1", 80))
+            near.connect(WEB)
             far, _ = proxy.accept()
             with far:
-                assert far.getsockname() == ("1.1.1.1", 80)
+                assert far.getsockname() == WEB
 
 
 def test_a_proxy_address_that_is_not_loopback_works(fresh: Applied) -> None:

@@ -73,6 +73,11 @@ def test_filters_of_others_behind_ours_see_what_is_not_ours_and_only_that(fresh:
             assert echoes(inbound, (OWN, 7))
         with fresh.client() as local:
             assert echoes(local, (OWN, 7))
+    with EchoServer(fresh.lab.host, "127.0.0.1", 7), fresh.client() as local:
+        before = [others["lo", hook].packets for hook in ("ingress", "egress")]
+        assert echoes(local, ("127.0.0.1", 7))
+    after = [others["lo", hook].packets for hook in ("ingress", "egress")]
+    assert min(after) > max(before)
     seen = {where: other.packets for where, other in others.items()}
     assert min(seen.values()) >= 4, seen
 

@@ -4,13 +4,10 @@ import ctypes
 import hashlib
 import random
 import socket
-import struct
 import threading
 
 import pytest
 
-from netplan_tproxy import datapath
-from netplan_tproxy.kernel import bpf_maps
 from tests.datapath.support import FAR, Applied, Pair, counting, read_all, relay
 from tests.lab import Capture, EchoServer, HttpServer
 
@@ -183,23 +180,6 @@ def test_a_client_with_an_ipv6_socket_is_intercepted_too(
         far, _ = proxy.accept()
         with far:
             assert far.getsockname() == ("1.1.1.1", 80)
-
-
-def test_a_bound_clients_replies_arrive_although_the_table_has_lost_it(
-    host: Applied, proxy: socket.socket
-) -> None:
-    """The table evicts; the proxy's own socket remembers."""
-    near, far = host.pair(proxy, "wan0")
-    with near, far:
-        far.sendall(b"first")
-        assert near.recv(5) == b"first"
-        source, port = near.getsockname()
-        key = socket.inet_aton(source) + socket.inet_aton(FAR) + struct.pack("!HH", port, 80)
-        with bpf_maps.open_pinned(str(host.pins / "maps" / datapath.REPLIES.pin)) as fd:
-            assert bpf_maps.delete(fd, key)
-        near.settimeout(0.15)  # the lost ones would be sent again after 0.2 s
-        far.sendall(b"second")
-        assert near.recv(6) == b"second"
 
 
 def test_one_socket_may_connect_again_elsewhere(host: Applied, proxy: socket.socket) -> None:

@@ -1,0 +1,85 @@
+"""Who remembers that a connection is intercepted: its sockets, and a table that forgets."""
+
+from __future__ import annotations
+
+import socket
+import sys
+
+import pytest
+
+from netplan_tproxy.kernel import bpf_maps
+from tests.datapath import support
+from tests.datapath.support import WEB, Applied, counting, replies, reply_key
+from tests.lab import Capture
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+both = pytest.mark.parametrize("device", ["", "wan0"], ids=["unbound", "bound"])
+
+
+@both
+def test_the_table_holds_a_connection_as_long_as_its_client_speaks(
+    host: Applied, proxy: socket.socket, device: str
+) -> None:
+    with host.lab.host.entered():
+        ifindex = socket.if_nametoindex(device) if device else 0
+    near, far = host.pair(proxy, device)
+    with near, far, replies(host) as table:
+        key = reply_key(near)
+        assert bpf_maps.lookup(table, key, 4) == ifindex.to_bytes(4, sys.byteorder)
+        assert bpf_maps.delete(table, key)
+        near.sendall(b"x")
+        assert far.recv(1) == b"x"
+        assert bpf_maps.lookup(table, key, 4) == ifindex.to_bytes(4, sys.byteorder)
+
+
+def test_the_proxys_socket_knows_its_bound_client_although_the_table_does_not(
+    host: Applied, proxy: socket.socket
+) -> None:
+    near, far = host.pair(proxy, "wan0")
+    with near, far, replies(host) as table:
+        far.sendall(b"first")
+        assert near.recv(5) == b"first"
+        assert bpf_maps.delete(table, reply_key(near))
+        with counting(host) as added:
+            far.sendall(b"second")
+        assert added["wan0", "reply"] == 1
+        assert near.recv(6) == b"second"
+
+
+@pytest.mark.parametrize("name", ["tcp_syncookies", "tcp_fastopen"])
+def test_a_handshake_of_another_kind_is_answered_where_the_client_listens(
+    host: Applied, proxy: socket.socket, name: str
+) -> None:
+    """What is learnt of a bound client must not stick to the listener."""
+    sysctl = f"net.ipv4.{name}"
+    usual = host.lab.host.sysctl(sysctl)
+    # Always cookies; fast open on both sides, without its own cookie, for all listeners.
+    host.lab.host.sysctl(sysctl, 2 if name == "tcp_syncookies" else 0x607)
+    try:
+        for device in ("wan0", "", "wan0", ""):
+            with host.client(device) as near, counting(host) as added:
+                near.settimeout(None)
+                near.sendto(b"early", socket.MSG_FASTOPEN, WEB)
+                far, peer = proxy.accept()
+                with far:
+                    assert peer == near.getsockname()
+                    assert far.recv(5) == b"early"
+            assert (added["wan0", "reply"] > 0) == bool(device)
+    finally:
+        host.lab.host.sysctl(sysctl, usual)
+
+
+@both
+def test_a_closed_clients_last_packet_does_not_leak_although_the_table_has_lost_it(
+    host: Applied, proxy: socket.socket, device: str
+) -> None:
+    near, far = host.pair(proxy, device)
+    near.shutdown(socket.SHUT_WR)
+    support.wait_for_fin_wait_2(near)
+    key = reply_key(near)
+    near.close()
+    with Capture(host.lab.net, "isp0") as wire, replies(host) as table, counting(host) as added:
+        assert bpf_maps.delete(table, key)
+        far.close()
+        assert wire.packets == []
+    assert added["wan0", "intercepted"] == 1
