@@ -8,15 +8,14 @@ from __future__ import annotations
 
 import contextlib
 import select
+import signal
 import sys
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 
-from netplan_tproxy import engine
-from netplan_tproxy.errors import LockedError, RolledBackError, TproxyError
-from netplan_tproxy.kernel import Kernel
-from netplan_tproxy.kinds import Kinds
-from netplan_tproxy.model import Change, Ledger
+from netplan_tproxy.errors import LockedError, NotPutBackError, RolledBackError, TproxyError
+from netplan_tproxy.interrupts import Interrupted
+from netplan_tproxy.model import Ledger
 from netplan_tproxy.state import Pending, State
 from netplan_tproxy.watchdog import now, spawn
 
@@ -24,32 +23,35 @@ _LOCK_TIMEOUT = 60.0
 _INTERVAL = 0.1
 _SLACK = 30.0
 
+_NOTHING = "nothing awaits its confirmation"
+
 Say = Callable[[str], None]
 
 
-def hold(  # noqa: PLR0913 - what undo needs
-    state: State, ledger: Ledger, seconds: float, made: Sequence[Change], kinds: Kinds, kernel: Kernel
-) -> None:
-    """Leave ``made`` in place for ``seconds``, with a watchdog to take it back."""
+def hold(state: State, ledger: Ledger, seconds: float, undo: Callable[[], None]) -> None:
+    """Leave the change of the run under way in place for ``seconds``, then ``undo`` it.
+
+    ``undo`` is called in another process. ``ledger`` is the truth once it is confirmed.
+    """
     deadline = now() + seconds
-    state.hold(ledger, deadline, None)
-    pending = state.pending()
-    run = pending.run if pending else ""
 
     def waiting() -> float | None:
-        found = state.pending()
-        return found.deadline if found is not None and found.run == run else None
+        found = _still(state, run)
+        return found.deadline if found is not None else None
 
     def go_back() -> None:
         with state.lock(_LOCK_TIMEOUT):
-            if waiting() is None:
-                return
-            kernel.after_fork()
-            engine.undo(made, kinds, kernel, cause=TimeoutError("not confirmed in time"))
-            state.abandon()
-            state.release()
+            if waiting() is not None:
+                undo()
+                state.abandon()
+                state.release()
 
-    state.hold(ledger, deadline, spawn(waiting, go_back, state.after_fork))
+    try:
+        run = state.hold(ledger, deadline, None)
+        state.hold(ledger, deadline, spawn(waiting, go_back, state.after_fork))
+    except BaseException:
+        state.release()
+        raise
 
 
 def refuse_while_pending(state: State) -> None:
@@ -72,8 +74,10 @@ def commit(state: State, lock_timeout: float, say: Say) -> None:
     """Confirm what awaits it. Raises TproxyError when nothing does."""
     with state.lock(lock_timeout):
         pending = state.pending()
-        if pending is None or pending.left <= 0:
-            message = "nothing awaits its confirmation"
+        if pending is None:
+            raise TproxyError(_NOTHING)
+        if pending.left <= 0 and pending.watchdog.alive:
+            message = "too late: the change is going back at this moment"
             raise TproxyError(message)
         state.confirm(pending)
     say("confirmed")
@@ -82,14 +86,11 @@ def commit(state: State, lock_timeout: float, say: Say) -> None:
 def rollback(state: State, lock_timeout: float) -> bool:
     """Ask the watchdog to go back now; False when there is none to ask.
 
-    Raises TproxyError when nothing awaits its confirmation, or it does not come to pass.
+    Raises NotPutBackError when that does not come to pass.
     """
     with state.lock(lock_timeout):
         pending = state.pending()
-        if pending is None:
-            message = "nothing awaits its confirmation"
-            raise TproxyError(message)
-        if not pending.watchdog.alive:
+        if pending is None or not pending.watchdog.alive:
             return False
         state.hold(pending.ledger, 0.0, pending.watchdog)
     _until_settled(state, pending, _SLACK)
@@ -104,28 +105,39 @@ def await_confirmation(state: State, seconds: float, say: Say) -> None:
     terminal = sys.stdin is not None and sys.stdin.isatty()
     enter = "press Enter, or " if terminal else ""
     say(f"goes back in {seconds:.0f} s: {enter}run tproxy-apply --commit to keep it")
-    while (found := state.pending()) is not None and found.run == pending.run:
-        if found.left <= -_SLACK or (found.left <= 0 and not found.watchdog.alive):
-            break
-        if terminal and found.left > 0 and select.select([sys.stdin], [], [], _INTERVAL)[0]:
-            if not sys.stdin.readline():
-                terminal = False
-                continue
-            with contextlib.suppress(TproxyError):
-                commit(state, _LOCK_TIMEOUT, say)
-        else:
-            time.sleep(_INTERVAL)
+    try:
+        while (found := _still(state, pending.run)) is not None and found.left > 0:
+            if not found.watchdog.alive:
+                break
+            if not terminal:
+                time.sleep(_INTERVAL)
+            elif select.select([sys.stdin], [], [], _INTERVAL)[0]:
+                terminal = bool(sys.stdin.readline())
+                if terminal:
+                    with contextlib.suppress(TproxyError):
+                        commit(state, _LOCK_TIMEOUT, say)
+    except Interrupted as interrupt:
+        if interrupt.number == signal.SIGHUP:
+            # The session is lost, maybe by what we did: the watchdog waits for a new one.
+            raise
+        rollback(state, _LOCK_TIMEOUT)
+        message = "interrupted; everything was put back"
+        raise RolledBackError(message) from interrupt
+    _until_settled(state, pending, _SLACK)
     if not state.committed(pending.run):
         message = "not confirmed in time; everything was put back"
         raise RolledBackError(message)
 
 
+def _still(state: State, run: str) -> Pending | None:
+    found = state.pending()
+    return found if found is not None and found.run == run else None
+
+
 def _until_settled(state: State, pending: Pending, seconds: float) -> None:
     deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        found = state.pending()
-        if found is None or found.run != pending.run:
-            return
+    while (found := _still(state, pending.run)) is not None:
+        if not found.watchdog.alive or time.monotonic() > deadline:
+            message = "the change has not gone back as it should have: run tproxy-apply --rollback"
+            raise NotPutBackError(message)
         time.sleep(_INTERVAL)
-    message = "going back takes too long: see tproxy-apply --dry-run"
-    raise TproxyError(message)

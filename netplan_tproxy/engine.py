@@ -35,6 +35,25 @@ class Book(Protocol):
         """Forget the run: everything is as before."""
 
 
+class Unwritten:
+    """The book of a run that leads back: what is written down already is all it needs.
+
+    Killed half-way it is begun again, from the same entries.
+    """
+
+    def begin(self, changes: Sequence[Change]) -> None:
+        """Write nothing."""
+
+    def intend(self, index: int) -> None:
+        """Write nothing."""
+
+    def commit(self, ledger: Ledger) -> None:
+        """Write nothing."""
+
+    def abandon(self) -> None:
+        """Write nothing."""
+
+
 def observe(kinds: Kinds, kernel: Kernel, scope: Sequence[Resource]) -> dict[Id, Resource]:
     """Read what the kernel has at the keys of ``scope``, and all that carries our sign."""
     wanted: dict[str, list[Resource]] = {name: [] for name in kinds}
@@ -59,8 +78,8 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
     """Make every change of ``plan`` and commit, or put everything back.
 
     ``accept`` is asked once the kernel shows every change: what it raises undoes them.
-    ``finish`` takes the place of the commit. Raises RolledBackError or NotPutBackError when a change fails, TproxyError when the
-    preparation does (nothing was touched then).
+    ``finish`` takes the place of the commit. Raises RolledBackError or NotPutBackError when
+    a change fails, TproxyError when the preparation does (nothing was touched then).
     """
     for change in plan.changes:
         kinds[change.id.kind].prepare(kernel, change.before, change.after)

@@ -13,6 +13,10 @@ class TproxyError(Exception):
     exit_code = 1
 
 
+class DamagedError(TproxyError):
+    """A state file can't be read: torn, changed by somebody, or of another version."""
+
+
 class SiteError(TproxyError):
     """The site file is wrong; ``problems`` holds one finished line each."""
 

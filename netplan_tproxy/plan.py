@@ -50,7 +50,8 @@ def diff(desired: Live, live: Live, ledger: Ledger, *, adopt: bool = False) -> P
             continue
         takes_over = mine is not None or adopt
         if now is not None and not want.is_setting and not (takes_over and now.restorable):
-            conflicts.append(f"{want.title}: is already there as {now.value}, and not ours")
+            why = ", and could not be put back: it is not taken over" if adopt else ", and not ours"
+            conflicts.append(f"{want.title}: is already there as {now.value}{why}")
             continue
         if now is None and want.is_setting:
             impossible.append(f"{want.title}: does not exist here")

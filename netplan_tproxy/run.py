@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from netplan_tproxy import confirm, engine
 from netplan_tproxy.checks import failing, passing
-from netplan_tproxy.errors import ConflictError, KernelError, TproxyError
+from netplan_tproxy.errors import ConflictError, DamagedError, KernelError, TproxyError
 from netplan_tproxy.interrupts import Interrupts
 from netplan_tproxy.kernel import Kernel
 from netplan_tproxy.kernel.netns_id import netns_cookie
@@ -68,9 +68,12 @@ def run(options: Options, say: Say, interrupts: Interrupts) -> int:
             this = _Run(site, kinds, kernel, state, say, options)
             if options.mode in {APPLY, ROLLBACK}:
                 with state.lock(options.lock_timeout):
-                    this.go_back_when_overdue(interrupts, at_once=options.mode == ROLLBACK)
+                    this.set_damage_aside()
                     if options.mode == APPLY:
+                        this.go_back_when_overdue(interrupts)
                         this.apply(interrupts)
+                    else:
+                        this.go_back(interrupts)
                 if options.confirm is not None:
                     confirm.await_confirmation(state, options.confirm, say)
                 return 0
@@ -91,19 +94,33 @@ class _Run:
     say: Say
     options: Options
 
-    def go_back_when_overdue(self, interrupts: Interrupts, *, at_once: bool) -> None:
+    def set_damage_aside(self) -> None:
+        """Keep a journal that can't be read, and go on without it."""
+        try:
+            self.state.interrupted()
+        except DamagedError:
+            aside = self.state.set_aside()
+            self.say(
+                f"the journal of the last run is damaged: kept as {aside} and not trusted; "
+                "what carries our sign is found without it"
+            )
+
+    def go_back_when_overdue(self, interrupts: Interrupts) -> None:
         """Take back a change that nobody confirmed and whose watchdog is gone."""
-        pending = self.state.pending()
-        if pending is None:
-            return
-        if not at_once:
-            confirm.refuse_while_pending(self.state)
-        self.say("a change was not confirmed, and its watchdog is gone: going back")
+        confirm.refuse_while_pending(self.state)
+        if self.state.pending() is not None:
+            self.go_back(interrupts)
+
+    def go_back(self, interrupts: Interrupts) -> None:
+        """Lead the kernel back to the last committed state."""
+        if self.state.pending() is None and not self.state.interrupted():
+            message = "nothing awaits its confirmation, and no run was cut short"
+            raise TproxyError(message)
         ledger = self.state.ledger()
         plan = self._diff({identity: mine.ours for identity, mine in ledger.items()}, self.owned())
-        for line in plan_lines(plan):
-            self.say(line)
-        engine.execute(plan, self.kinds, self.kernel, self.state, interrupts)
+        self._show(plan)
+        engine.execute(plan, self.kinds, self.kernel, engine.Unwritten(), interrupts)
+        self.state.abandon()
         self.state.release()
 
     def apply(self, interrupts: Interrupts) -> None:
@@ -135,10 +152,15 @@ class _Run:
         seconds = self.options.confirm
         if seconds is None:
             return None
-        ledger = plan.ledger or {}
-        return lambda made: confirm.hold(
-            self.state, ledger, seconds, made, self.kinds, self.kernel
-        )
+
+        def finish(made: Sequence[Change]) -> None:
+            def undo() -> None:
+                self.kernel.after_fork()
+                engine.undo(made, self.kinds, self.kernel, cause=TimeoutError("not confirmed"))
+
+            confirm.hold(self.state, plan.ledger or {}, seconds, undo)
+
+        return finish
 
     def owned(self) -> Ledger:
         """Give the ledger, with what a killed run had begun taken over.
@@ -148,7 +170,13 @@ class _Run:
         ledger, begun = self.state.ledger(), self.state.interrupted()
         if not begun:
             return ledger
-        self.say(f"a run was killed after {len(begun)} of its changes: they count as ours")
+        pending = self.state.pending()
+        if pending is None:
+            self.say(f"a run was killed after {len(begun)} of its changes: they count as ours")
+        elif confirm.overdue(pending):
+            self.say("a change was not confirmed, and its watchdog is gone: it goes back first")
+        else:
+            self.say(f"a change awaits its confirmation for another {pending.left:.0f} s")
         scope = [*(mine.ours for mine in ledger.values()), *(change.subject for change in begun)]
         return merged(ledger, begun, engine.observe(self.kinds, self.kernel, scope))
 
@@ -165,13 +193,16 @@ class _Run:
                 for resource in kind.desired(self.site, facts)
             )
         plan = self._diff(desired, owned)
+        self._show(plan)
+        return plan
+
+    def _show(self, plan: Plan) -> None:
         if plan.conflicts:
             raise ConflictError([f"{line}; nothing was touched" for line in plan.conflicts])
         if plan.impossible:
             raise TproxyError("\n".join(f"{line}; nothing was touched" for line in plan.impossible))
         for line in plan_lines(plan):
             self.say(line)
-        return plan
 
     def _diff(self, desired: dict[Id, Resource], owned: Ledger) -> Plan:
         scope = [*desired.values(), *(mine.ours for mine in owned.values())]

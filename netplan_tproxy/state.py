@@ -25,7 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netplan_tproxy.errors import LockedError, TproxyError
+from netplan_tproxy.errors import DamagedError, LockedError, TproxyError
 from netplan_tproxy.kinds import Kinds, from_json
 from netplan_tproxy.model import Change, Id, Ledger, Owned, to_json
 from netplan_tproxy.watchdog import Process, now
@@ -102,8 +102,11 @@ class State:
 
     def _drop_leftovers(self) -> None:
         """Remove what says nothing: empty, done with, or of a kernel that is gone."""
-        if not self.interrupted() and not self.pending():
+        with contextlib.suppress(DamagedError):
+            if self.interrupted() or self.pending():
+                return
             self.abandon()
+            self.release()
             if not self.ledger():
                 (self._directory / "ledger.json").unlink(missing_ok=True)
 
@@ -172,11 +175,17 @@ class State:
             message = f"{path}: {refusal.strerror}; nothing was touched"
             raise TproxyError(message) from refusal
 
-    def _unreadable(self, name: str) -> TproxyError:
-        return TproxyError(
+    def _unreadable(self, name: str) -> DamagedError:
+        return DamagedError(
             f"{self._directory / name}: damaged, or of another version; move it away and run "
             "again: what carries our sign is found without it; nothing was touched"
         )
+
+    def set_aside(self) -> Path:
+        """Keep a journal that can't be read under another name; give its path."""
+        aside = self._journal.with_name(f"journal.damaged-{secrets.token_hex(4)}")
+        self._journal.rename(aside)
+        return aside
 
     def _of_this_boot(self, values: Any) -> bool:
         """Whether it describes this kernel. Raises ValueError for a format we don't know."""
@@ -190,12 +199,16 @@ class State:
 
     # a change that awaits its confirmation
 
-    def hold(self, ledger: Ledger, deadline: float, watchdog: Process | None) -> None:
-        """Write down that the run under way waits until ``deadline``, seconds since boot."""
+    def hold(self, ledger: Ledger, deadline: float, watchdog: Process | None) -> str:
+        """Write down that the run under way waits until ``deadline``, seconds since boot.
+
+        Gives the name of that run.
+        """
         header, _ = self._journaled()
+        run = str(header["run"]) if header else ""
         pending = {
             **self._stamp,
-            "run": header.get("run") if header else None,
+            "run": run,
             "deadline": deadline,
             "watchdog": [watchdog.pid, watchdog.started] if watchdog else [0, 0],
             "owned": [
@@ -204,11 +217,14 @@ class State:
             ],
         }
         self._replace("pending.json", pending)
+        return run
 
     def pending(self) -> Pending | None:
-        """Read what awaits its confirmation."""
+        """Read what awaits its confirmation; None once it is confirmed or taken back."""
         values = self._values("pending.json")
-        if values is None:
+        header, _ = self._journaled()
+        run = str(values.get("run")) if values else ""
+        if values is None or header is None or header.get("run") != run or self.committed(run):
             return None
         try:
             pid, begun = values["watchdog"]
@@ -224,7 +240,8 @@ class State:
     def confirm(self, pending: Pending) -> None:
         """Make what was held the truth."""
         self.commit(pending.ledger)
-        self.release()
+        with contextlib.suppress(OSError):
+            self.release()
 
     def release(self) -> None:
         """Nothing awaits its confirmation any more."""

@@ -159,7 +159,9 @@ class BpfObjects:
             return
         for name, pin in pins.items():
             if pin != datapath.pin_of(name):
-                message = f"program {pin}: made by another version of this tool; nothing was touched"
+                message = (
+                    f"program {pin}: made by another version of this tool; nothing was touched"
+                )
                 raise TproxyError(message)
         module = compile_programs(
             datapath.program_source(),
@@ -187,7 +189,7 @@ class BpfObjects:
     def hold_program(self, prog_id: int) -> None:
         """Keep a program that some filter runs alive for undo."""
         # Opening by id takes CAP_SYS_ADMIN; opening a pin does not.
-        for path in self._pins("programs"):
+        for path in (*self._pins("programs"), *self._pins("adopted")):
             fd = bpf_maps.open_pinned(str(path))
             if bpf_programs.prog_info(fd).id == prog_id:
                 self._by_id[prog_id] = fd
@@ -211,6 +213,14 @@ class BpfObjects:
         if pin not in self._programs:
             self._programs[pin] = self._open("programs", pin)
         return int(self._programs[pin])
+
+    def adopt_program(self, prog_id: int) -> None:
+        """Pin somebody else's program, which a filter of ours takes the place of."""
+        self._pin("adopted", str(prog_id), self._by_id[prog_id])
+
+    def disown_program(self, prog_id: int) -> None:
+        """Remove that pin: it is back in its place."""
+        self._unpin("adopted", str(prog_id))
 
     # pins
 

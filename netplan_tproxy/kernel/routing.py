@@ -57,7 +57,7 @@ class RuleRecord:
 
 @dataclass(frozen=True)
 class RouteRecord:
-    """A route; ``plain`` is False when it has more than type, destination and device."""
+    """A route; ``raw`` is the message that brings it back when it has more than this."""
 
     family: int
     table: int
@@ -65,23 +65,17 @@ class RouteRecord:
     type: str
     ifindex: int
     protocol: int
-    plain: bool
+    raw: str = ""
 
 
 class Routing(Rtnetlink):
     """What ip(8) shows and changes."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self._rich_routes: dict[RouteRecord, dict[str, Any]] = {}
-
     def links(self) -> dict[str, Link]:
         """Read all devices, by name."""
         with self._doing("read links"):
             return {
-                name: Link(
-                    name, link["index"], link["ifi_type"], link.get_attr("IFLA_MASTER") or 0
-                )
+                name: Link(name, link["index"], link["ifi_type"], link.get_attr("IFLA_MASTER") or 0)
                 for link in self._dump(self._ip.get_links)
                 if (name := link.get_attr("IFLA_IFNAME"))
             }
@@ -140,10 +134,8 @@ class Routing(Rtnetlink):
                 record = RouteRecord(
                     family, table, to, _ROUTE_TYPES.get(route["type"], str(route["type"])),
                     attrs.get("RTA_OIF", 0), route["proto"],
-                    attrs.keys() <= _ROUTE_PLAIN,
+                    "" if attrs.keys() <= _ROUTE_PLAIN else _as_message(route),
                 )  # fmt: skip
-                if not record.plain:
-                    self._rich_routes[record] = route
                 found.append(record)
         return found
 
@@ -151,32 +143,38 @@ class Routing(Rtnetlink):
         """Add a route, or replace the one at its key."""
         command = "replace" if replace else "add"
         with self._doing(f"{command} route {route.to} table {route.table}"):
-            if route in self._rich_routes:
-                self._put_back(self._rich_routes[route])
+            if route.raw:
+                _put_back(bytes.fromhex(route.raw))
             else:
                 self._ip.route(command, **_route_arguments(route))
-
-    def _put_back(self, seen: Any) -> None:
-        """Put a route as a dump showed it, the way of `ip route restore`."""
-        from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: PLC0415
-
-        message = rtmsg()
-        for name in ("family", "dst_len", "src_len", "tos", "table", "proto", "scope", "type"):
-            message[name] = seen[name]
-        message["attrs"] = [pair for pair in seen["attrs"] if pair[0] != "RTA_CACHEINFO"]
-        message["header"]["type"] = _RTM_NEWROUTE
-        message["header"]["flags"] = _REPLACE
-        message.encode()
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as raw:
-            raw.sendto(bytes(message.data), (0, 0))
-            (code,) = struct.unpack_from("=i", raw.recv(65536), 16)
-        if code:
-            raise OSError(-code, os.strerror(-code))
 
     def del_route(self, route: RouteRecord) -> None:
         """Remove a route with exactly this identity; none is fine."""
         with self._doing(f"remove route {route.to} table {route.table}", errno.ESRCH):
             self._ip.route("del", **_route_arguments(route))
+
+
+def _as_message(seen: Any) -> str:
+    """Give the message that puts a route as a dump showed it, in hexadecimal."""
+    from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: PLC0415
+
+    message = rtmsg()
+    for name in ("family", "dst_len", "src_len", "tos", "table", "proto", "scope", "type"):
+        message[name] = seen[name]
+    message["attrs"] = [pair for pair in seen["attrs"] if pair[0] != "RTA_CACHEINFO"]
+    message["header"]["type"] = _RTM_NEWROUTE
+    message["header"]["flags"] = _REPLACE
+    message.encode()
+    return bytes(message.data).hex()
+
+
+def _put_back(message: bytes) -> None:
+    """Send it, the way of `ip route restore`."""
+    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as raw:
+        raw.sendto(message, (0, 0))
+        (code,) = struct.unpack_from("=i", raw.recv(65536), 16)
+    if code:
+        raise OSError(-code, os.strerror(-code))
 
 
 def _rule_arguments(rule: RuleRecord) -> dict[str, Any]:

@@ -96,9 +96,9 @@ class FilterKind(Kind[Filter]):
                         yield _filter(links[ifindex].name, hook, ifindex, record, programs)
 
     def prepare(self, kernel: Kernel, before: Filter | None, after: Filter | None) -> None:
-        del after
-        if before is not None and before.prog_id:
-            kernel.bpf.hold_program(before.prog_id)
+        for end in (before, after):
+            if end is not None and end.prog_id:
+                kernel.bpf.hold_program(end.prog_id)
 
     def make(self, kernel: Kernel, before: Filter | None, after: Filter | None) -> None:
         subject = after or before
@@ -113,9 +113,13 @@ class FilterKind(Kind[Filter]):
         )
         if after is None:
             kernel.netlink.del_filter(link.ifindex, record)
-        else:
-            fd = kernel.bpf.program_fd(after.program, after.prog_id)
-            kernel.netlink.put_filter(link.ifindex, record, fd)
+            return
+        if before is not None and not before.signed:
+            kernel.bpf.adopt_program(before.prog_id)
+        fd = kernel.bpf.program_fd(after.program, after.prog_id)
+        kernel.netlink.put_filter(link.ifindex, record, fd)
+        if not after.signed:
+            kernel.bpf.disown_program(after.prog_id)
 
 
 def _filter(

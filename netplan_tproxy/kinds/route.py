@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from netplan_tproxy.errors import KernelError
@@ -29,6 +29,8 @@ class Route(Resource):
     dev: str
     protocol: int = OUR_PROTOCOL
     plain: bool = True
+    ifindex: int = field(default=0, compare=False)
+    raw: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:
@@ -90,7 +92,8 @@ class RouteKind(Kind[Route]):
         for record in records:
             route = Route(
                 record.family, record.table, record.to, record.type,
-                names.get(record.ifindex, ""), record.protocol, record.plain,
+                names.get(record.ifindex, ""), record.protocol, not record.raw,
+                record.ifindex, record.raw,
             )  # fmt: skip
             # Of several at one key (`ip route append`) the first is the one that works.
             found.setdefault(route.key, route)
@@ -111,8 +114,11 @@ def _record(kernel: Kernel, route: Route) -> RouteRecord:
             message = f"{route.title}: no interface {route.dev}"
             raise KernelError(message)
         ifindex = link.ifindex
+        if route.raw and ifindex != route.ifindex:
+            message = f"{route.title}: {route.dev} is another interface now"
+            raise KernelError(message)
     return RouteRecord(
-        route.family, route.table, route.to, route.type, ifindex, route.protocol, route.plain
+        route.family, route.table, route.to, route.type, ifindex, route.protocol, route.raw
     )
 
 

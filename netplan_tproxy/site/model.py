@@ -39,7 +39,11 @@ class Listener:
 
     def __str__(self) -> str:
         """Return ``address:port``, with brackets around IPv6."""
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        return (
+            f"[{self.address}]:{self.port}"
+            if ":" in self.address
+            else f"{self.address}:{self.port}"
+        )
 
 
 @dataclass(frozen=True, slots=True)

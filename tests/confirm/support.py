@@ -1,0 +1,66 @@
+"""Runs that await their confirmation, in processes of their own, and what becomes of them."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import subprocess
+import time
+from typing import TYPE_CHECKING
+
+from netplan_tproxy.watchdog import started
+from tests.apply.support import ROOT, Host
+from tests.lab import diff_snapshots
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.lab import Snapshot
+
+
+def eventually(condition: Callable[[], bool], seconds: float = 10.0) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError("it never came to pass")
+        time.sleep(0.02)
+
+
+def watchdog_of(host: Host) -> int:
+    """The process that will take the change back; 0 when there is none."""
+    try:
+        pid, begun = json.loads((host.state / "pending.json").read_text())["watchdog"]
+    except FileNotFoundError:
+        return 0
+    return int(pid) if begun and started(pid) == begun else 0
+
+
+@contextlib.contextmanager
+def awaiting(
+    host: Host, seconds: int, *options: str, **more: object
+) -> Iterator[subprocess.Popen[str]]:
+    """An apply of the site file that waits for its confirmation."""
+    words = host.popen_words(str(host.site), "--confirm", str(seconds), *options)
+    pipe = subprocess.PIPE
+    settings = {"cwd": ROOT, "stdin": subprocess.DEVNULL, "stdout": pipe, "stderr": pipe, **more}
+    run = host.namespace.popen(words, **settings)
+    try:
+        eventually(lambda: watchdog_of(host) != 0 or run.poll() is not None)
+        yield run
+    finally:
+        if run.poll() is None:
+            run.kill()
+        run.wait(10)
+        watchdog = watchdog_of(host)
+        if watchdog:
+            host.run("--rollback")
+
+
+def ended(run: subprocess.Popen[str]) -> tuple[int, str]:
+    """Its exit code and its last words."""
+    out, err = run.communicate(timeout=40)
+    return run.returncode, (err or out.splitlines()[-1] + "\n")
+
+
+def is_as(host: Host, before: Snapshot) -> bool:
+    return diff_snapshots(before, host.look()) == []
