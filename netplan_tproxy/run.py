@@ -11,6 +11,7 @@ from netplan_tproxy.errors import ConflictError, DamagedError, KernelError, Tpro
 from netplan_tproxy.interrupts import Interrupts
 from netplan_tproxy.kernel import Kernel
 from netplan_tproxy.kernel.netns_id import netns_cookie
+from netplan_tproxy.kernel.networkd import removes_foreign
 from netplan_tproxy.kernel.privileges import require_privileges
 from netplan_tproxy.kinds import Kinds, all_kinds
 from netplan_tproxy.model import Change, Id, Ledger, Plan, Resource
@@ -129,6 +130,7 @@ class _Run:
             self.state.commit(owned)
         plan = self.plan(owned)
         if plan.changes:
+            self._warn()
             checks = [*self.options.checks, *(self.site.checks if self.site else ())]
             passed = passing(checks)
             for check in checks:
@@ -147,6 +149,15 @@ class _Run:
             )  # fmt: skip
         elif plan.ledger != owned:
             self.state.commit(plan.ledger or {})
+
+    def _warn(self) -> None:
+        settings = removes_foreign()
+        if settings and self.site is not None:
+            wanted = " and ".join(f"{name}=no" for name in settings)
+            self.say(
+                "! systemd-networkd removes what others put there when it restarts: set "
+                f"{wanted} below [Network] in /etc/systemd/networkd.conf"
+            )
 
     def _hold(self, plan: Plan) -> Callable[[Sequence[Change]], None] | None:
         seconds = self.options.confirm

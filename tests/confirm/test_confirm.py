@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import signal
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -40,7 +41,7 @@ def test_what_is_confirmed_stays(host: Host) -> None:
         watchdog = watchdog_of(host)
         assert host.run("--commit").out == ["confirmed"]
         assert ended(run)[0] == 0
-    eventually(lambda: not os.path.exists(f"/proc/{watchdog}"))
+    eventually(lambda: not Path(f"/proc/{watchdog}").exists())
     assert host.applied().out == ["no changes"]
 
 
