@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from netplan_tproxy import confirm, engine
@@ -65,7 +66,7 @@ def run(options: Options, say: Say, interrupts: Interrupts) -> int:
         say("everything was put back")
         return 0
     try:
-        with Kernel() as kernel:
+        with _opened(interrupts) as kernel:
             this = _Run(site, kinds, kernel, state, say, options)
             if options.mode in {APPLY, ROLLBACK}:
                 with state.lock(options.lock_timeout):
@@ -84,6 +85,16 @@ def run(options: Options, say: Say, interrupts: Interrupts) -> int:
         message = f"{refusal}; nothing was touched"
         raise TproxyError(message) from refusal
     return PENDING if options.mode == CHECK and plan.changes else 0
+
+
+@contextlib.contextmanager
+def _opened(interrupts: Interrupts) -> Iterator[Kernel]:
+    # The netlink library leaves an event loop half made when a signal breaks in.
+    with contextlib.ExitStack() as stack:
+        with interrupts.shielded():
+            kernel = stack.enter_context(Kernel())
+            interrupts.checkpoint()
+        yield kernel
 
 
 @dataclass(frozen=True)
