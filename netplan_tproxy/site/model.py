@@ -39,7 +39,8 @@ class Listener:
 
     def __str__(self) -> str:
         """Return ``address:port``, with brackets around IPv6."""
-        return f"[{self.address}]:{self.port}" if ":" in self.address else f"{self.address}:{self.port}"
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{address}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +110,36 @@ class Rule:
 
 
 @dataclass(frozen=True, slots=True)
+class Check:
+    """Something that must still work after a change; ``timeout`` in seconds.
+
+    ``kind`` is tcp (HOST:PORT), ping (HOST), dns (NAME) or command (for /bin/sh).
+    """
+
+    kind: str
+    target: str
+    timeout: float = 5.0
+
+    def __str__(self) -> str:
+        """Return it as messages name it."""
+        return f"check {self.kind} {self.target}"
+
+
+@dataclass(frozen=True, slots=True)
+class Fastpath:
+    """Which intercepted connections skip TCP between client and proxy.
+
+    Those of processes in ``cgroup`` (within the cgroup2 mount) to ``ports`` (None: all);
+    ``budget`` is how many bytes may wait for a reader.
+    """
+
+    enabled: bool = False
+    cgroup: str = "/"
+    ports: Ports | None = None
+    budget: int = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """A whole site file, checked, with defaults filled in."""
 
@@ -121,5 +152,7 @@ class Site:
     rules: tuple[Rule, ...]
     sysctls: tuple[tuple[str, str], ...]
     policy: Policy = field(default_factory=Policy)
+    checks: tuple[Check, ...] = ()
+    fastpath: Fastpath = field(default_factory=Fastpath)
     source: str = "site.yaml"
     where: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
