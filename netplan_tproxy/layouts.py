@@ -83,7 +83,9 @@ class SetIds:
             "from", "to", "ports", "bypass from", "bypass to", "bypass ports", "bypass users",
             "bypass cgroups",
         )  # fmt: skip
-        return [(word, number) for word, number in zip(words, self.as_tuple(), strict=True) if number]
+        return [
+            (word, number) for word, number in zip(words, self.as_tuple(), strict=True) if number
+        ]
 
 
 @dataclass(frozen=True)

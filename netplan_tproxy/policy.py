@@ -67,7 +67,9 @@ def compile_policy(
 
 def make_set(what: str, prefixes: Iterable[Prefix]) -> PolicySet:
     """Name a set by its content; equal contents are one set."""
-    content = tuple(sorted((length, bits.ljust(_ADDRESS_BYTES, b"\0")) for length, bits in prefixes))
+    content = tuple(
+        sorted((length, bits.ljust(_ADDRESS_BYTES, b"\0")) for length, bits in prefixes)
+    )
     packed = b"".join(length.to_bytes(4, "big") + bits for length, bits in content)
     number = int.from_bytes(hashlib.sha256(packed).digest()[:8], "big")
     return PolicySet(number or 1, what, content)

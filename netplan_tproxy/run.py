@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from netplan_tproxy import engine
@@ -48,7 +49,7 @@ def run(options: Options, say: Say, interrupts: Interrupts) -> int:
     kinds = all_kinds()
     state = State(options.state_dir, netns_cookie(), kinds)
     try:
-        with Kernel() as kernel:
+        with _opened(interrupts) as kernel:
             this = _Run(site, kinds, kernel, state, say)
             if options.mode == APPLY:
                 with state.lock(options.lock_timeout):
@@ -60,6 +61,16 @@ def run(options: Options, say: Say, interrupts: Interrupts) -> int:
         message = f"{refusal}; nothing was touched"
         raise TproxyError(message) from refusal
     return PENDING if options.mode == CHECK and plan.changes else 0
+
+
+@contextlib.contextmanager
+def _opened(interrupts: Interrupts) -> Iterator[Kernel]:
+    # The netlink library leaves an event loop half made when a signal breaks in.
+    with contextlib.ExitStack() as stack:
+        with interrupts.shielded():
+            kernel = stack.enter_context(Kernel())
+            interrupts.checkpoint()
+        yield kernel
 
 
 @dataclass(frozen=True)

@@ -93,8 +93,8 @@ def _texts(prefixes: Iterable[Prefix] | None) -> list[str]:
     return found
 
 
-def _ranges(ports: Ports) -> list[str]:
-    return [f"{low}-{high}" if low < high else f"{low}" for low, high in ports]
+def _ranges(ports: Ports) -> list[str | int]:
+    return [f"{low}-{high}" if low < high else low for low, high in ports]
 
 
 class PolicyHost(Applied):
@@ -112,10 +112,11 @@ class PolicyHost(Applied):
                 code = cli.main([str(self.site), *options])
         return Run(code, out.getvalue().splitlines(), err.getvalue())
 
-    def applied(self, policy: Policy) -> list[str]:
+    def applied(self, policy: Policy, *, to_file: str = "") -> list[str]:
         """An apply that must succeed; its lines."""
-        done = self.run(policy)
-        assert (done.code, done.err) == (0, "")
+        done = self.run(policy, to_file=to_file)
+        if (done.code, done.err) != (0, ""):
+            raise AssertionError(f"exit {done.code}: {done.err}")
         return done.out
 
     def outcome(self, probe: Probe) -> str:

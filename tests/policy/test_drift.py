@@ -163,12 +163,12 @@ def test_a_cgroup_that_was_made_again_is_noticed_and_followed(host: PolicyHost) 
     ("policy", "complaint"),
     [
         (
-            Policy(bypass_users=("no-such-user", "daemon")),
-            "site.yaml:7:11: bypass.users[0]: no user 'no-such-user' here",
+            Policy(bypass_users=("daemon", "no-such-user")),
+            "bypass.users[1]: no user 'no-such-user' here",
         ),
         (
             Policy(bypass_cgroups=(f"{PREFIX}/nowhere",)),
-            f"site.yaml:8:13: bypass.cgroups[0]: no cgroup '{PREFIX}/nowhere' here",
+            f"bypass.cgroups[0]: no cgroup '{PREFIX}/nowhere' here",
         ),
     ],
     ids=["user", "cgroup"],
@@ -178,7 +178,10 @@ def test_an_unknown_name_is_refused_with_its_place_and_nothing_is_touched(
 ) -> None:
     host.applied(NAMED)
     done = host.run(policy)
-    assert done == (65, [], f"{complaint}; nothing was touched\n")
+    text = host.site.read_text()
+    before = text[: text.index(f'"{(*policy.bypass_users, *policy.bypass_cgroups)[-1]}"')]
+    place = f"{host.site}:{before.count(chr(10)) + 1}:{len(before.splitlines()[-1]) + 1}"
+    assert done == (65, [], f"{place}: {complaint}; nothing was touched\n")
     assert host.applied(NAMED) == ["no changes"]
     assert host.outcome(PROBE) == "bypass_to"
 
