@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import pytest
 
 from netplan_tproxy import errors
+from netplan_tproxy.site.load import load
 from tests.lab import HttpServer, Lab, diff_snapshots, snapshot
 
 README = Path(__file__).parents[1] / "README.md"
@@ -64,7 +65,7 @@ def do(lab: Lab, folder: Path, step: Step) -> None:
 @pytest.mark.bpf
 def test_what_the_readme_says_works_and_leaves_nothing_behind(lab: Lab, tmp_path: Path) -> None:
     text = README.read_text()
-    (smallest,) = [body for _, body in blocks("yaml", text)]
+    smallest, *_ = [body for _, body in blocks("yaml", text)]
     (tmp_path / "site.yaml").write_text(smallest)
     typed = steps(text)
     assert len(typed) >= 7
@@ -73,6 +74,15 @@ def test_what_the_readme_says_works_and_leaves_nothing_behind(lab: Lab, tmp_path
         for step in typed:
             do(lab, tmp_path, step)
     assert diff_snapshots(before, snapshot(lab.host)) == []
+
+
+def test_every_site_file_in_the_readme_loads(tmp_path: Path) -> None:
+    shown = [body for _, body in blocks("yaml", README.read_text())]
+    for number, body in enumerate(shown):
+        site = tmp_path / f"{number}.yaml"
+        site.write_text(body)
+        load(site)
+    assert len(shown) >= 2
 
 
 def test_every_block_that_is_not_run_says_why() -> None:

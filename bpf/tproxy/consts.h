@@ -17,6 +17,8 @@
 #define CBF_HANDSHAKE 1
 /* Datagrams are given to the proxy one by one. */
 #define CBF_DATAGRAM 2
+/* This one is the first of its flow. */
+#define CBF_NEW 4
 
 /* The kernel's TCP states (include/net/tcp_states.h); UAPI has no header for them. */
 #define STATE_ESTABLISHED  1
@@ -25,6 +27,7 @@
 #define STATE_LISTEN      10
 
 #define PKT_HOST 0
+#define PKT_OTHERHOST 3
 
 #define ETHERNET 14   /* length of the link-layer header */
 #define RAW_IP    0   /* tun, wireguard, ppp: none */
@@ -47,7 +50,7 @@ enum outcome {
 	OUT_VLAN,              /* tagged: belongs to a VLAN device */
 	OUT_FORWARDED,         /* on its way from another interface */
 	OUT_LOCAL,             /* for an address of this host */
-	OUT_NOT_FORWARDING,    /* from behind, and this host does not forward */
+	OUT_NOT_FORWARDING,    /* from behind, and this host does not send it on */
 	OUT_UNTRACKED,         /* of a connection older than the program, or bypassed, or inbound */
 	OUT_NOT_NAMED,         /* `intercept` does not name it */
 	OUT_BYPASS_MARK,       /* bypassed by its mark */

@@ -84,9 +84,10 @@ static __always_inline u32 icmp_through(struct __sk_buff *skb, struct packet *p)
 static __always_inline u32 judge_forward(struct __sk_buff *skb, u32 l2, struct packet *p,
 					 const struct config *c, struct known *k)
 {
+	u32 type = l2 == RAW_IP ? PKT_HOST : skb->pkt_type;
 	u32 what = parse(skb, l2, p), way;
 
-	if (what == OUT_OTHER_PROTOCOL && p->icmp_type)
+	if (what == OUT_OTHER_PROTOCOL && p->icmp_type && type == PKT_HOST)
 		return icmp_through(skb, p);
 	if (what != OUT_INTERCEPTED && what != OUT_FRAGMENT)
 		return what;
@@ -94,6 +95,10 @@ static __always_inline u32 judge_forward(struct __sk_buff *skb, u32 l2, struct p
 	way = passes_through(skb, p);
 	if (way != OUT_INTERCEPTED)
 		return way;
+	/* Seen in passing (a bridge's port, a promiscuous device), or sent to all of the
+	 * link: the IP layer sends neither on, so neither is ours to answer. */
+	if (type != PKT_HOST)
+		return type == PKT_OTHERHOST ? OUT_NOT_FORWARDING : OUT_BYPASS_ADDRESS;
 	if (p->fragment)
 		fragment_known(p, k);
 	else if (p->key.proto == IPPROTO_TCP)
@@ -124,6 +129,8 @@ static __always_inline int through(struct __sk_buff *skb, u32 l2)
 	count(skb, skb->ifindex, what);
 	if (what == OUT_NEW)
 		count(skb, skb->ifindex, OUT_INTERCEPTED);
+	if (what == OUT_LOCAL)
+		welcome(skb, &p);   /* its answers may leave by an interface with output */
 	if (what == OUT_REFUSED)
 		return refuse(skb, &p, false);
 	if (c && (what == OUT_INTERCEPTED || what == OUT_NEW || what == OUT_TIME_WAIT

@@ -10,8 +10,10 @@ static __always_inline u32 hand_over(struct __sk_buff *skb, u32 flags)
 
 	if (!c || parse(skb, ETHERNET, &p) != OUT_INTERCEPTED)
 		return OUT_NO_LISTENER;
-	if (flags == CBF_DATAGRAM)
-		return assign(skb, &p, c);
+	if (flags & CBF_DATAGRAM) {
+		what = assign(skb, &p, c);
+		return what == OUT_NEW && !(flags & CBF_NEW) ? OUT_INTERCEPTED : what;
+	}
 	/* The tuple has a socket: TCP finds it by itself. A listener that the tuple
 	 * finds is some wildcard server of this host, not the proxy. */
 	state = socket_state(skb, &p);

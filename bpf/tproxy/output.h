@@ -41,9 +41,20 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 	}
 	k->outcome = OUT_INTERCEPTED;
 	tp = bpf_tcp_sock(sk);
-	/* The SYN counts as one acknowledged byte. */
-	if (p->syn || (tp && tp->bytes_acked <= 1 && !tp->bytes_received))
-		k->flags = CBF_HANDSHAKE;
+	/* The SYN counts as one acknowledged byte. Where the proxy has a socket already,
+	 * it may have stopped listening since. */
+	if (p->syn || (tp && tp->bytes_acked <= 1 && !tp->bytes_received)) {
+		state = p->syn ? 0 : socket_state(skb, p);
+		k->flags = state && state != STATE_LISTEN ? 0 : CBF_HANDSHAKE;
+	}
+}
+
+/* A segment in fragments; a SYN is never that long. */
+static __always_inline void split_segment_known(struct bpf_sock *sk, struct known *k)
+{
+	struct flow *flow = flows.sk_storage_get(sk, 0, 0);
+
+	k->outcome = flow && flow->verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
 }
 
 static __always_inline u32 keep(struct packet *p, struct bpf_sock *sk, u32 outcome)
@@ -87,12 +98,14 @@ static __always_inline u32 judge_output(struct __sk_buff *skb, u32 l2, struct pa
 	if (sk && tcp && (sk->protocol != IPPROTO_TCP || sk->src_port != bpf_ntohs(p->key.sport)))
 		sk = NULL;
 
-	if (p->fragment)
-		fragment_known(p, k);
-	else if (tcp)
+	if (tcp && !p->fragment)
 		segment_known(skb, p, sk, k);
-	else if (inbound.lookup(&p->key) || answers(p))
-		return OUT_UNTRACKED;
+	else if (tcp && sk && p->fragment == FIRST_FRAGMENT)
+		split_segment_known(sk, k);
+	else if (p->fragment != LATER_FRAGMENT && (inbound.lookup(&p->key) || answers(p)))
+		return p->fragment ? OUT_FRAGMENT : OUT_UNTRACKED;
+	else if (p->fragment)
+		fragment_known(p, k);
 	else
 		datagram_known(p, k);
 
@@ -105,7 +118,7 @@ static __always_inline u32 judge_output(struct __sk_buff *skb, u32 l2, struct pa
 	}
 	if (what == OUT_INTERCEPTED && sk && (sk->bound_dev_if || (tcp && (p->syn || p->ending))))
 		remember(p, sk->bound_dev_if ? skb->ifindex : 0);
-	else if (what != OUT_INTERCEPTED && k->fresh)
+	else if (what != OUT_INTERCEPTED && k->fresh && !p->fragment)
 		replies.delete(&p->key);
 	return what;
 }
@@ -126,27 +139,37 @@ static __always_inline int output(struct __sk_buff *skb, u32 l2)
 	return action(what);
 }
 
+/* Somebody from outside talks UDP to this host: the answers are no flow of ours. */
+static __always_inline void welcome(struct __sk_buff *skb, struct packet *p)
+{
+	struct flow_key ours = {};
+	struct bpf_sock *sk;
+	u32 one = 1;
+
+	if (p->key.proto != IPPROTO_UDP || p->fragment == LATER_FRAGMENT)
+		return;
+	turn(&ours, &p->key);
+	/* Not while the flow has a verdict: a forged answer would set it free. */
+	if (tracked.lookup(&ours) || inbound.lookup(&ours))
+		return;
+	sk = socket_get(skb, &p->key, 1, p->v6);
+	if (!sk)
+		return;
+	bpf_sk_release(sk);
+	inbound.update(&ours, &one);
+}
+
 /* The ingress of the same interface: the answers to device-bound clients, and who
  * from outside talks UDP to this host. */
 static __always_inline int input(struct __sk_buff *skb, u32 l2)
 {
 	struct packet p = {};
-	struct flow_key ours = {};
-	struct bpf_sock *sk;
-	u32 one = 1;
+	u32 what;
 
 	if (from_us(skb))
 		return TC_ACT_OK;
-	if (parse(skb, l2, &p) != OUT_INTERCEPTED || p.key.proto != IPPROTO_UDP)
-		return TC_ACT_UNSPEC;
-	turn(&ours, &p.key);
-	/* Not while the flow has a verdict: a forged answer would set it free. */
-	if (tracked.lookup(&ours) || inbound.lookup(&ours))
-		return TC_ACT_UNSPEC;
-	sk = socket_get(skb, &p.key, 1, p.v6);
-	if (!sk)
-		return TC_ACT_UNSPEC;
-	bpf_sk_release(sk);
-	inbound.update(&ours, &one);
+	what = parse(skb, l2, &p);
+	if (what == OUT_INTERCEPTED || what == OUT_FRAGMENT)
+		welcome(skb, &p);
 	return TC_ACT_UNSPEC;
 }

@@ -17,10 +17,12 @@ struct packet {
 	u32 l2;                /* length of the link-layer header */
 	u32 l4;                /* offset of the TCP, UDP or ICMP header */
 	u32 seq;               /* TCP, network order */
+	u32 ack_seq;
 	u32 fragment_id;
 	u8 v6;
 	u8 fragment;
-	u8 syn;                /* SYN without ACK: opens a connection */
+	u8 syn;                /* SYN without ACK and RST: opens a connection */
+	u8 ack;
 	u8 syn_ack;            /* answers one */
 	u8 ending;             /* FIN or RST */
 	u8 rst;
@@ -38,6 +40,12 @@ static __always_inline void map_v4(u32 *to, u32 addr)
 /* How many extension headers of IPv6 are walked; more is malformed. */
 #define MAX_EXTENSIONS 6
 
+static __always_inline bool is_extension(u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING
+	    || next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT;
+}
+
 static __always_inline u32 parse_v6(struct __sk_buff *skb, struct packet *p)
 {
 	struct ipv6hdr ip;
@@ -53,15 +61,18 @@ static __always_inline u32 parse_v6(struct __sk_buff *skb, struct packet *p)
 	next = ip.nexthdr;
 #pragma unroll
 	for (i = 0; i < MAX_EXTENSIONS; i++) {
-		if (next != IPPROTO_HOPOPTS && next != IPPROTO_ROUTING
-		    && next != IPPROTO_DSTOPTS && next != IPPROTO_FRAGMENT)
+		if (!is_extension(next))
 			break;
 		if (bpf_skb_load_bytes(skb, at, &ext, sizeof(ext)))
 			return OUT_MALFORMED;
 		if (next == IPPROTO_FRAGMENT) {
-			p->fragment = ext.offset & bpf_htons(0xfff8) ? LATER_FRAGMENT
-				    : ext.offset & bpf_htons(1) ? FIRST_FRAGMENT : NO_FRAGMENT;
-			p->fragment_id = ext.id;
+			/* The outermost says what this packet is. */
+			if (p->fragment == NO_FRAGMENT) {
+				p->fragment = ext.offset & bpf_htons(0xfff8) ? LATER_FRAGMENT
+					    : ext.offset & bpf_htons(1) ? FIRST_FRAGMENT
+					    : NO_FRAGMENT;
+				p->fragment_id = ext.id;
+			}
 			at += 8;
 		} else {
 			at += (ext.length + 1) * 8;
@@ -70,6 +81,8 @@ static __always_inline u32 parse_v6(struct __sk_buff *skb, struct packet *p)
 		if (p->fragment == LATER_FRAGMENT)
 			break;
 	}
+	if (p->fragment != LATER_FRAGMENT && is_extension(next))
+		return OUT_MALFORMED;
 	p->key.proto = next;
 	p->l4 = at;
 	return OUT_INTERCEPTED;
@@ -113,6 +126,11 @@ static __always_inline u32 parse(struct __sk_buff *skb, u32 l2, struct packet *p
 		return OUT_OTHER_PROTOCOL;
 	if (why != OUT_INTERCEPTED)
 		return why;
+	if (p->l4 > skb->len)
+		return OUT_MALFORMED;
+	/* Its next header may differ from the first fragment's (RFC 8200, 4.5). */
+	if (p->v6 && p->fragment == LATER_FRAGMENT)
+		return OUT_FRAGMENT;
 
 	if (p->key.proto == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
 		if (p->fragment == NO_FRAGMENT && !bpf_skb_load_bytes(skb, p->l4, &icmp, 1))
@@ -138,7 +156,9 @@ static __always_inline u32 parse(struct __sk_buff *skb, u32 l2, struct packet *p
 	p->key.sport = tcp.source;
 	p->key.dport = tcp.dest;
 	p->seq = tcp.seq;
-	p->syn = tcp.syn && !tcp.ack;
+	p->ack_seq = tcp.ack_seq;
+	p->ack = tcp.ack;
+	p->syn = tcp.syn && !tcp.ack && !tcp.rst;
 	p->syn_ack = tcp.syn && tcp.ack;
 	p->ending = tcp.fin || tcp.rst;
 	p->rst = tcp.rst;

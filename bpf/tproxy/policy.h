@@ -56,24 +56,36 @@ static __always_inline bool cgroup_in(u64 id, struct __sk_buff *skb)
 	return false;
 }
 
+static __always_inline bool never_intercepted_v6(const u32 *a)
+{
+	u32 first = bpf_ntohl(a[0]);
+
+	return first >> 24 == 0xff             /* multicast */
+	    || first >> 22 == 0xfe80 >> 6      /* link-local: NDP, DHCPv6 */
+	    || !(a[0] | a[1] | (a[2] & ~bpf_htonl(0xffff)));  /* ::1, ::, mapped IPv4 */
+}
+
+/* A source that is no single host must not be answered (RFC 1122, 3.2.2). */
 static __always_inline bool never_intercepted(const struct packet *p)
 {
-	const u32 *d = p->key.daddr, *s = p->key.saddr;
-	u32 a;
+	u32 a = bpf_ntohl(p->key.daddr[3]), s = bpf_ntohl(p->key.saddr[3]);
 
-	if (p->v6) {
-		a = bpf_ntohl(d[0]);
-		return a >> 24 == 0xff                          /* multicast */
-		    || a >> 22 == 0xfe80 >> 6                   /* link-local, to */
-		    || bpf_ntohl(s[0]) >> 22 == 0xfe80 >> 6     /* and from: NDP, DHCPv6 */
-		    || !(d[0] | d[1] | (d[2] & ~bpf_htonl(0xffff)));  /* ::1, ::, mapped IPv4 */
-	}
-	a = bpf_ntohl(d[3]);
+	if (p->v6)
+		return never_intercepted_v6(p->key.daddr) || never_intercepted_v6(p->key.saddr);
 	return a >> 24 == 0                    /* "this" network, RFC 1122 */
 	    || a >> 24 == 127                  /* loopback */
 	    || a >> 16 == 0xa9fe               /* link-local, RFC 3927 */
 	    || a >= 0xe0000000                 /* multicast, reserved, broadcast */
-	    || !s[3];                          /* no address yet: DHCP */
+	    || s >> 24 == 127 || s >= 0xe0000000
+	    || !s;                             /* no address yet: DHCP */
+}
+
+/* A subnet's broadcast address is known by its link-layer address alone. */
+static __always_inline bool to_all(struct __sk_buff *skb, const struct packet *p)
+{
+	u8 first;
+
+	return p->l2 == ETHERNET && !bpf_skb_load_bytes(skb, 0, &first, 1) && (first & 1);
 }
 
 static __always_inline bool bypass_marked(const struct config *c, u32 mark)
@@ -95,7 +107,7 @@ static __always_inline u32 decide(struct __sk_buff *skb, const struct packet *p,
 
 	if (!c->listeners[(p->key.proto == IPPROTO_UDP) * 2 + !!p->v6].enabled)
 		return OUT_NO_PROXY;
-	if (never_intercepted(p))
+	if (never_intercepted(p) || (local && to_all(skb, p)))
 		return OUT_BYPASS_ADDRESS;
 	if (bypass_marked(c, skb->mark))
 		return OUT_BYPASS_MARK;

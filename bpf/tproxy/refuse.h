@@ -83,12 +83,16 @@ static __always_inline long make_reset(struct __sk_buff *skb, const struct packe
 	struct tcphdr tcp = {
 		.source = p->key.dport,
 		.dest = p->key.sport,
-		.ack_seq = bpf_htonl(bpf_ntohl(p->seq) + 1),
 		.doff = 5,
 		.rst = 1,
-		.ack = 1,
 	};
 
+	if (p->ack) {
+		tcp.seq = p->ack_seq;
+	} else {
+		tcp.ack_seq = bpf_htonl(bpf_ntohl(p->seq) + p->syn);
+		tcp.ack = 1;
+	}
 	tcp.check = fold(bpf_csum_diff(NULL, 0, (void *)&tcp, sizeof(tcp),
 				       pseudo_sum(p, sizeof(tcp), IPPROTO_TCP)));
 	return bpf_skb_change_tail(skb, p->l4 + sizeof(tcp), 0)

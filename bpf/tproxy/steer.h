@@ -73,7 +73,7 @@ static __always_inline void fragment_key(struct fragment_key *to, const struct p
 	__builtin_memcpy(to->saddr, p->key.saddr, 16);
 	__builtin_memcpy(to->daddr, p->key.daddr, 16);
 	to->id = p->fragment_id;
-	to->proto = p->key.proto;
+	to->proto = p->v6 ? 0 : p->key.proto;   /* RFC 8200, 4.5; RFC 791, 3.2 */
 }
 
 /* Whether this is an answer that our own programs send in by this device. */

@@ -15,11 +15,18 @@ static __always_inline void fragment_known(struct packet *p, struct known *k)
 {
 	struct fragment_key key = {};
 
-	fragment_key(&key, p);
-	if (p->fragment == FIRST_FRAGMENT)
+	u32 *verdict;
+
+	if (p->fragment == LATER_FRAGMENT) {
+		fragment_key(&key, p);
+		k->outcome = fragments.lookup(&key) ? OUT_FRAGMENT_DROPPED : OUT_FRAGMENT;
+		return;
+	}
+	verdict = tracked.lookup(&p->key);
+	if (!verdict)
 		k->fresh = 1;
 	else
-		k->outcome = fragments.lookup(&key) ? OUT_FRAGMENT_DROPPED : OUT_FRAGMENT;
+		k->outcome = *verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
 }
 
 /* UDP has no connection: a verdict is kept for the tuple. */
@@ -28,9 +35,10 @@ static __always_inline void datagram_known(struct packet *p, struct known *k)
 	u32 *verdict = tracked.lookup(&p->key);
 
 	k->flags = CBF_DATAGRAM;
-	if (!verdict)
+	if (!verdict) {
 		k->fresh = 1;
-	else
+		k->flags |= CBF_NEW;
+	} else
 		k->outcome = *verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
 }
 
@@ -44,7 +52,7 @@ static __always_inline u32 settle(struct __sk_buff *skb, struct packet *p,
 	if (k->fresh)
 		what = decide(skb, p, c, local);
 	if (p->fragment) {
-		if (!k->fresh)
+		if (p->fragment == LATER_FRAGMENT)
 			return what;
 		if (what != OUT_INTERCEPTED)
 			return OUT_FRAGMENT;

@@ -106,6 +106,11 @@ def open_pinned(path: str) -> Fd:
     return Fd(call("bpf_obj_get", path_argument(path), what=f"open {path}"))
 
 
+def map_fd_by_id(number: int) -> Fd:
+    """Open a map by its id. Raises KernelError (ENOENT: it is gone)."""
+    return Fd(call("bpf_map_get_fd_by_id", number, what=f"open map {number}"))
+
+
 def pin(fd: Fd, path: str) -> None:
     """Pin a map or program at a path that does not exist yet."""
     call("bpf_obj_pin", int(fd), path_argument(path), what=f"pin {path}")

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import struct
 from collections.abc import Callable, Iterable
 from pathlib import Path
 
+from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel import bpf_maps
 from netplan_tproxy.kernel.libbpf import Fd
 from netplan_tproxy.layouts import SET
 
 _PRESENT = b"\1"
+_KEY = struct.Struct("=Q")
 
 
 class BpfSets:
@@ -29,18 +32,28 @@ class BpfSets:
         self._unpin = unpin
         self._held: dict[str, Fd] = {}
 
-    def present(self) -> list[str]:
-        """Name the sets whose pin is the one that the programs find."""
+    def present(self) -> dict[str, bool]:
+        """Name what is pinned or found by the programs; True: both, and it is one set."""
         outer = self._outer()
-        if outer is None:
-            return []
-        found = []
-        for path in self._pins():
-            with bpf_maps.open_pinned(str(path)) as fd:
-                number = bpf_maps.lookup(outer, _key(path.name), 4)
-                if number == struct.pack("=I", bpf_maps.map_info(fd).id):
-                    found.append(path.name)
-        return found
+        names = {path.name for path in self._pins()}
+        if outer is not None:
+            names |= {f"{_KEY.unpack(key)[0]:016x}" for key in bpf_maps.keys(outer, _KEY.size)}
+        return {name: self._is_whole(name) for name in sorted(names)}
+
+    def _is_whole(self, digest: str) -> bool:
+        with contextlib.suppress(KernelError), self._open_pin(digest) as fd:
+            return bpf_maps.map_info(fd).id == self._found(digest)
+        return False
+
+    def _open_pin(self, digest: str) -> Fd:
+        path = next((path for path in self._pins() if path.name == digest), digest)
+        return bpf_maps.open_pinned(str(path))
+
+    def _found(self, digest: str) -> int:
+        """Give the id of the set that the programs find; 0: they find none."""
+        outer, key = self._outer(), _key(digest)
+        value = bpf_maps.lookup(outer, key, 4) if outer is not None and key else None
+        return int(struct.unpack("=I", value)[0]) if value else 0
 
     def build(self, digest: str, prefixes: Iterable[tuple[int, bytes]]) -> None:
         """Create, fill and freeze a set aside. Raises KernelError."""
@@ -57,23 +70,28 @@ class BpfSets:
 
     def hold(self, digest: str) -> None:
         """Keep a set alive for undo."""
-        for path in self._pins():
-            if path.name == digest:
-                self._held[digest] = bpf_maps.open_pinned(str(path))
+        try:
+            self._held[digest] = self._open_pin(digest)
+        except KernelError:
+            self._held[digest] = bpf_maps.map_fd_by_id(self._found(digest))
 
     def put(self, digest: str) -> None:
         """Make the programs find what was built or held."""
-        outer = self._outer()
+        outer, key = self._outer(), _key(digest)
         fd = self._held[digest]
-        if outer is not None:
-            bpf_maps.update(outer, _key(digest), struct.pack("=I", int(fd)))
+        if outer is not None and key:
+            bpf_maps.update(outer, key, struct.pack("=I", int(fd)))
         self._pin(digest, fd)
 
     def remove(self, digest: str) -> None:
         """Take a set away; none is fine."""
-        outer = self._outer()
-        if outer is not None:
-            bpf_maps.delete(outer, _key(digest))
+        outer, key = self._outer(), _key(digest)
+        if outer is not None and key:
+            if digest in self._held:
+                # A program under way may still go by the config that named the set. Writing
+                # to a map of maps waits until there is none (maybe_wait_bpf_programs).
+                bpf_maps.update(outer, key, struct.pack("=I", int(self._held[digest])))
+            bpf_maps.delete(outer, key)
         self._unpin(digest)
 
     def close(self) -> None:
@@ -83,5 +101,9 @@ class BpfSets:
         self._held.clear()
 
 
-def _key(digest: str) -> bytes:
-    return struct.pack("=Q", int(digest, 16))
+def _key(digest: str) -> bytes | None:
+    """Give the key; None for a name that is no digest, such as a killed run may have left."""
+    try:
+        return _KEY.pack(int(digest, 16))
+    except (ValueError, struct.error):
+        return None

@@ -20,6 +20,8 @@ class Set(Resource):
     kind: ClassVar[str] = "set"
 
     digest: str
+    # False: what is pinned and what the programs find are not the same, or one is missing.
+    whole: bool = True
     what: str = field(default="", compare=False)
     size: int = field(default=0, compare=False)
     prefixes: tuple[Prefix, ...] = field(
@@ -40,11 +42,17 @@ class Set(Resource):
 
     @property
     def value(self) -> str:
+        if not self.whole:
+            return "not what the programs find"
         return f"{self.size} prefixes" if self.size else ""
 
     @property
     def signed(self) -> bool:
         return True
+
+    def satisfied_by(self, live: Resource) -> bool:
+        # Undo of a repair can only put a whole one there.
+        return self == live or not self.whole
 
 
 class SetKind(Kind[Set]):
@@ -54,19 +62,24 @@ class SetKind(Kind[Set]):
 
     def desired(self, site: Site, facts: Facts) -> Iterable[Set]:
         for made in compile_policy(site, facts.users, facts.cgroups).sets:
-            yield Set(f"{made.id:016x}", made.what, len(made.prefixes), made.prefixes)
+            yield Set(
+                digest=f"{made.id:016x}",
+                what=made.what,
+                size=len(made.prefixes),
+                prefixes=made.prefixes,
+            )
 
     def observe(self, kernel: Kernel, scope: Sequence[Set]) -> Iterable[Set]:
         known = {wanted.digest: wanted for wanted in scope}
-        for digest in kernel.bpf.sets.present():
-            wanted = known.get(digest)
-            yield Set(digest, wanted.what, wanted.size) if wanted else Set(digest)
+        for digest, whole in kernel.bpf.sets.present().items():
+            wanted = known.get(digest, Set(digest))
+            yield Set(digest, whole, wanted.what, wanted.size)
 
     def prepare(self, kernel: Kernel, before: Set | None, after: Set | None) -> None:
-        if before is not None:
-            kernel.bpf.sets.hold(before.digest)
         if after is not None:
             kernel.bpf.sets.build(after.digest, after.prefixes)
+        elif before is not None:
+            kernel.bpf.sets.hold(before.digest)
 
     def make(self, kernel: Kernel, before: Set | None, after: Set | None) -> None:
         if after is not None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from netplan_tproxy.site.checks import read_checks
+from netplan_tproxy.site.coverage import uncovered
 from netplan_tproxy.site.endpoints import read_interfaces, read_proxy
+from netplan_tproxy.site.fastpath import read_fastpath
 from netplan_tproxy.site.marks import read_marks
-from netplan_tproxy.site.model import Site
+from netplan_tproxy.site.model import AF_INET, Site
 from netplan_tproxy.site.nodes import section, walk, without
 from netplan_tproxy.site.problem import joined
 from netplan_tproxy.site.routes import declared_tables, parse_table, read_routes
 from netplan_tproxy.site.rules import default_rules, read_rules
+from netplan_tproxy.site.selection import SelectionReader
 from netplan_tproxy.site.sysctls import parse_name, read_sysctls
 
 if TYPE_CHECKING:
@@ -34,9 +38,14 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
     marks, mark_problems = read_marks(
         section(fit, "marks"), complete=not any(path[:1] == ("marks",) for path in bad)
     )
-    routes, route_problems = read_routes(section(fit, "route_tables"))
-    rules, rule_problems = _rules(root, fit, marks, bad)
+    families = proxy.families or (AF_INET,)
+    routes, route_problems = read_routes(section(fit, "route_tables"), families)
+    rules, rule_problems = _rules(root, fit, marks, families, bad)
     sysctls, sysctl_problems = read_sysctls(section(fit, "sysctls"))
+    selection = SelectionReader(marks["intercept"], source)
+    policy = selection.read(section(fit, "intercept"), section(fit, "bypass"))
+    checks, check_problems = read_checks(fit.child("checks"))
+    fastpath, fastpath_problems = read_fastpath(section(fit, "fastpath"))
     problems = [
         *interface_problems,
         *proxy_problems,
@@ -44,6 +53,9 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
         *route_problems,
         *rule_problems,
         *sysctl_problems,
+        *selection.problems,
+        *check_problems,
+        *fastpath_problems,
     ]
     site = Site(
         name=str(fit.scalar("site", DEFAULT_NAME)),
@@ -54,21 +66,30 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
         routes=routes,
         rules=rules,
         sysctls=sysctls,
+        policy=policy,
+        checks=checks,
+        fastpath=fastpath,
         source=source,
         where={} if problems or bad else _where(root),
     )
+    if not problems and not bad:
+        problems = uncovered(site, root)
     return site, problems
 
 
 def _rules(
-    root: Mapping, fit: Mapping, marks: dict[str, Mark], bad: AbstractSet[Path]
+    root: Mapping,
+    fit: Mapping,
+    marks: dict[str, Mark],
+    families: tuple[int, ...],
+    bad: AbstractSet[Path],
 ) -> tuple[tuple[Rule, ...], list[Problem]]:
     tables = declared_tables(root.child("route_tables"))
     if root.get("rules") is None:
         declared = root.get("route_tables")
-        return default_rules(marks, tables, declared.at if declared else root.at)
+        return default_rules(marks, tables, families, declared.at if declared else root.at)
     entry = fit.get("rules")
-    return read_rules(entry, marks, tables, bad) if entry else ((), [])
+    return read_rules(entry, marks, tables, families, bad) if entry else ((), [])
 
 
 def _where(root: Mapping) -> dict[str, tuple[int, int]]:

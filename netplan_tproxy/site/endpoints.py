@@ -3,12 +3,21 @@
 from __future__ import annotations
 
 import ipaddress
+from typing import TYPE_CHECKING
 
-from netplan_tproxy.site.model import Interface, Listener, Proxy
-from netplan_tproxy.site.nodes import Mapping
+from netplan_tproxy.site.model import AF_INET, AF_INET6, Interface, Listener, Proxy
+from netplan_tproxy.site.networks import is_mapped, parse_address, written
+from netplan_tproxy.site.nodes import Mapping, Scalar, Sequence
 from netplan_tproxy.site.problem import Problem, shown
 
-DEFAULT_ADDRESS = "127.0.0.1"
+if TYPE_CHECKING:
+    from netplan_tproxy.site.nodes import Node
+
+DIRECTIONS = ("output", "forward")
+DEFAULT_DIRECTIONS = ("output",)
+DEFAULT_ADDRESSES = {AF_INET: "127.0.0.1", AF_INET6: "::1"}
+DEFAULT_WHEN_DOWN = "drop"
+LISTENERS = {"tcp": AF_INET, "tcp6": AF_INET6, "udp": AF_INET, "udp6": AF_INET6}
 _LONGEST_NAME = 15  # IFNAMSIZ without its NUL
 
 
@@ -23,34 +32,67 @@ def read_interfaces(section: Mapping) -> tuple[tuple[Interface, ...], list[Probl
             problems.append(Problem(entry.at, ("interfaces", entry.key), text))
             continue
         options = entry.value
-        intercept = options.scalar("intercept") if isinstance(options, Mapping) else None
-        interfaces.append(Interface(entry.key, str(intercept or "output")))
+        intercept = options.child("intercept") if isinstance(options, Mapping) else None
+        interfaces.append(Interface(entry.key, _directions(intercept)))
     return tuple(interfaces), problems
 
 
 def read_proxy(section: Mapping) -> tuple[Proxy, list[Problem]]:
     """Return the listeners, and what is wrong with their addresses."""
-    listener = section.child("tcp")
-    if not isinstance(listener, Mapping):
-        return Proxy(_listener(DEFAULT_ADDRESS, section)), []
-    address = str(listener.scalar("address", DEFAULT_ADDRESS))
-    entry = listener.get("address")
+    listeners: dict[str, Listener | None] = {}
     problems: list[Problem] = []
-    if entry is not None and (wrong := _address_problem(address)):
-        problems = [Problem(entry.at, ("proxy", "tcp", "address"), wrong)]
-    return Proxy(_listener(address, listener)), problems
+    for key, family in LISTENERS.items():
+        options = section.child(key)
+        if isinstance(options, Mapping):
+            listeners[key], wrong = _listener(options, key, family)
+            problems += wrong
+    port = section.scalar("port")
+    if isinstance(port, int):
+        listeners["tcp"] = Listener(DEFAULT_ADDRESSES[AF_INET], port)
+    when_down = str(section.scalar("when_down", DEFAULT_WHEN_DOWN))
+    return Proxy(**listeners, when_down=when_down), problems
 
 
-def _listener(address: str, options: Mapping) -> Listener | None:
-    port = options.scalar("port")
-    return Listener(address, port) if isinstance(port, int) else None
+def _directions(node: Node | None) -> tuple[str, ...]:
+    items = node.items if isinstance(node, Sequence) else (node,)
+    named = {item.value for item in items if isinstance(item, Scalar)}
+    return tuple(way for way in DIRECTIONS if way in named) or DEFAULT_DIRECTIONS
 
 
-def _address_problem(text: str) -> str | None:
+def _listener(options: Mapping, key: str, family: int) -> tuple[Listener | None, list[Problem]]:
+    address, port = DEFAULT_ADDRESSES[family], options.scalar("port")
+    entry = options.get("address")
+    problems: list[Problem] = []
+    if entry is not None:
+        try:
+            address = _parse_address(str(options.scalar("address")), key, family)
+        except ValueError as error:
+            problems = [Problem(entry.at, ("proxy", key, "address"), str(error))]
+    return (Listener(address, port) if isinstance(port, int) else None), problems
+
+
+def _parse_address(text: str, key: str, family: int) -> str:
+    """Return the canonical address. Raises ValueError with the end of a message."""
+    default = DEFAULT_ADDRESSES[family]
+    name = "IPv6" if family == AF_INET6 else "IPv4"
     try:
-        address = ipaddress.IPv4Address(text)
+        number = parse_address(family, text)
     except ValueError:
-        return f"{shown(text)} is not an IPv4 address such as {DEFAULT_ADDRESS}"
-    if address.is_multicast or address == ipaddress.IPv4Address("255.255.255.255"):
-        return f"{shown(text)} is not an address of one host, would be such as {DEFAULT_ADDRESS}"
-    return None
+        message = f"{shown(text)} is not an {name} address such as {default}"
+        raise ValueError(message) from None
+    if family == AF_INET6 and is_mapped(number):
+        message = f"{shown(text)} is IPv4 written as IPv6, would be under {key[:-1]}"
+        raise ValueError(message)
+    if family == AF_INET6 and ipaddress.IPv6Address(number).is_link_local:
+        message = f"{shown(text)} is of one link only, would be such as {default}"
+        raise ValueError(message)
+    if _several(number, family):
+        message = f"{shown(text)} is not an address of one host, would be such as {default}"
+        raise ValueError(message)
+    return written(family, number)
+
+
+def _several(number: int, family: int) -> bool:
+    """Return whether an address is multicast or IPv4's broadcast address."""
+    address = (ipaddress.IPv6Address if family == AF_INET6 else ipaddress.IPv4Address)(number)
+    return address.is_multicast or str(address) == "255.255.255.255"

@@ -39,11 +39,8 @@ class Listener:
 
     def __str__(self) -> str:
         """Return ``address:port``, with brackets around IPv6."""
-        return (
-            f"[{self.address}]:{self.port}"
-            if ":" in self.address
-            else f"{self.address}:{self.port}"
-        )
+        address = f"[{self.address}]" if ":" in self.address else self.address
+        return f"{address}:{self.port}"
 
 
 @dataclass(frozen=True, slots=True)
@@ -129,6 +126,20 @@ class Check:
 
 
 @dataclass(frozen=True, slots=True)
+class Fastpath:
+    """Which intercepted connections skip TCP between client and proxy.
+
+    Those of processes in ``cgroup`` (within the cgroup2 mount) to ``ports`` (None: all);
+    ``budget`` is how many bytes may wait for a reader.
+    """
+
+    enabled: bool = False
+    cgroup: str = "/"
+    ports: Ports | None = None
+    budget: int = 256 * 1024
+
+
+@dataclass(frozen=True, slots=True)
 class Site:
     """A whole site file, checked, with defaults filled in."""
 
@@ -142,5 +153,6 @@ class Site:
     sysctls: tuple[tuple[str, str], ...]
     policy: Policy = field(default_factory=Policy)
     checks: tuple[Check, ...] = ()
+    fastpath: Fastpath = field(default_factory=Fastpath)
     source: str = "site.yaml"
     where: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)

@@ -24,14 +24,20 @@ class Position:
 
 @dataclass(frozen=True, slots=True)
 class Problem:
-    """What is wrong at ``path``; ``text`` says what, and what would be right."""
+    """What is wrong at ``path``; ``text`` says what, and what would be right.
+
+    ``inside`` is ``file`` or ``file:line`` of what is wrong in a file that ``path`` names.
+    """
 
     at: Position
     path: Path
     text: str
+    inside: str = ""
 
     def line_for(self, source: str) -> str:
-        """Return the finished line ``file:line:column: path: text``."""
+        """Return the finished line ``file:line:column: path: text``, or ``inside: text``."""
+        if self.inside:
+            return f"{printable(self.inside)}: {self.text}"
         return f"{printable(source)}:{self.at}: {dotted(self.path)}: {self.text}"
 
 

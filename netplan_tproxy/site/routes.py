@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.site.model import Route
+from netplan_tproxy.site.model import AF_INET, AF_INET6, Route
+from netplan_tproxy.site.networks import parse_network
 from netplan_tproxy.site.nodes import Mapping, Scalar, Sequence
-from netplan_tproxy.site.problem import Path, Position, Problem, shown
+from netplan_tproxy.site.problem import Path, Position, Problem
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from netplan_tproxy.site.nodes import Node
 
 DEFAULT_TABLE = 100
-EVERYTHING = "0.0.0.0/0"
+EVERYTHING = {AF_INET: "0.0.0.0/0", AF_INET6: "::/0"}
 _LARGEST_TABLE = 0xFFFFFFFF
 _KERNEL_TABLES = {253: "default", 254: "main", 255: "local"}  # linux/rtnetlink.h
 _TABLE = re.compile(r"0x[0-9a-fA-F]{1,8}|0|[1-9][0-9]{0,9}")
@@ -33,29 +35,21 @@ def parse_table(text: str) -> int:
     return number
 
 
-def parse_network(text: str) -> str:
-    """Return the canonical form of an IPv4 network; ``default`` is 0.0.0.0/0.
+def parse_destination(text: str) -> str:
+    """Return the canonical form of a network; ``default`` is 0.0.0.0/0.
 
     Raises ValueError with the end of a message.
     """
-    if text == "default":
-        return EVERYTHING
-    address, slash, prefix = text.partition("/")
-    try:
-        interface = ipaddress.IPv4Interface(f"{address}/{_prefix(prefix) if slash else 32}")
-    except ValueError:
-        message = f"{shown(text)} is not an IPv4 network such as 0.0.0.0/0"
-        raise ValueError(message) from None
-    if interface.ip != interface.network.network_address:
-        message = (
-            f"{shown(text)} has host bits set, would be {interface.network} or {interface.ip}/32"
-        )
-        raise ValueError(message)
-    return str(interface.network)
+    return EVERYTHING[AF_INET] if text == "default" else str(parse_network(text))
 
 
-def read_routes(section: Mapping) -> tuple[tuple[Route, ...], list[Problem]]:
-    """Return the routes in the order of the file, or the default, and what is wrong."""
+def read_routes(
+    section: Mapping, families: Iterable[int]
+) -> tuple[tuple[Route, ...], list[Problem]]:
+    """Return the routes in the order of the file, and what is wrong.
+
+    The default is everything of each of the ``families``.
+    """
     routes: list[Route] = []
     problems: list[Problem] = []
     tables: dict[int, Position] = {}
@@ -76,7 +70,7 @@ def read_routes(section: Mapping) -> tuple[tuple[Route, ...], list[Problem]]:
         routes += found
         problems += wrong
     if not section.entries:
-        routes = [Route(DEFAULT_TABLE, EVERYTHING)]
+        routes = [Route(DEFAULT_TABLE, EVERYTHING[family]) for family in families]
     return tuple(routes), problems
 
 
@@ -86,12 +80,6 @@ def declared_tables(node: Node | None) -> tuple[int, ...]:
         return (DEFAULT_TABLE,)
     keys = [int(entry.key, 0) for entry in node.entries if _TABLE.fullmatch(entry.key)]
     return tuple(dict.fromkeys(keys))
-
-
-def _prefix(text: str) -> int:
-    if not re.fullmatch(r"[0-9]{1,2}", text, re.ASCII):
-        raise ValueError(text)
-    return int(text)
 
 
 def _read_table(table: int, node: Node, path: Path) -> tuple[list[Route], list[Problem]]:
@@ -104,7 +92,7 @@ def _read_table(table: int, node: Node, path: Path) -> tuple[list[Route], list[P
             continue
         at, here = entry.at, (*path, index, "to")
         try:
-            network = parse_network(entry.value.text)
+            network = parse_destination(entry.value.text)
         except ValueError as error:
             problems.append(Problem(at, here, str(error)))
             continue

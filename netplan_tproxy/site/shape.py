@@ -14,6 +14,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+# What the schema uses to say which keys of a map go together.
+_OF_KEYS = ("anyOf", "oneOf", "not")
+
+
 def shape_problems(root: Node) -> list[Problem]:
     """Return what the schema refuses in ``root``: kinds of values, names, ranges, unknown keys.
 
@@ -49,7 +53,7 @@ def _refusals(root: Node) -> Iterator[Refusal]:
         path: Path = tuple(error.absolute_path)
         if "propertyNames" in error.absolute_schema_path:
             yield Refusal("propertyNames", (*path, str(error.instance)), schema, None)
-        elif error.validator != "oneOf" or isinstance(error.instance, dict):
+        elif error.validator not in _OF_KEYS or isinstance(error.instance, dict):
             yield Refusal(str(error.validator), path, schema, error.instance)
 
 
@@ -66,7 +70,7 @@ def _absent(refusal: Refusal) -> list[tuple[str, ...]]:
     present: dict[str, Any] = refusal.instance
     if refusal.keyword == "required":
         return [(key,) for key in refusal.schema["required"] if key not in present]
-    if refusal.keyword == "oneOf":
-        names = tuple(one["required"][0] for one in refusal.schema["oneOf"])
+    if refusal.keyword in ("anyOf", "oneOf"):
+        names = tuple(one["required"][0] for one in refusal.schema[refusal.keyword])
         return [] if any(name in present for name in names) else [names]
     return []

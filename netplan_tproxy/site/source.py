@@ -20,35 +20,49 @@ def read_text(path: str) -> str:
     """
     shown_path = printable(path)
     try:
-        data = _read(path)
-    except _UnfitError as unfit:
+        data = read_regular(path, "a readable site file", "a few lines of YAML")
+    except UnfitFileError as unfit:
         message = f"{shown_path}: {unfit}"
         raise SiteError([message]) from unfit
-    except OSError as error:
-        reason = (error.strerror or "unknown error").lower()
-        message = f"{shown_path}: cannot be read, {reason}, would be a readable site file"
-        raise SiteError([message]) from error
-    except ValueError as error:  # a NUL in the path
-        message = f"{shown_path}: is no file name, would be one without NUL characters"
-        raise SiteError([message]) from error
     return _decoded(data, shown_path)
 
 
-class _UnfitError(Exception):
-    """Something other than a regular file of a sensible size."""
+class UnfitFileError(Exception):
+    """Something other than a readable regular file of a sensible size: the end of a message."""
 
 
-def _read(path: str) -> bytes:
+def read_regular(path: str, readable: str, small: str) -> bytes:
+    """Return the bytes of a regular file of at most ``MAX_BYTES``.
+
+    Raises UnfitFileError; ``readable`` and ``small`` are what would be right in its words.
+    """
+    try:
+        data = _read(path)
+    except OSError as error:
+        reason = (error.strerror or "unknown error").lower()
+        message = f"cannot be read, {reason}, would be {readable}"
+        raise UnfitFileError(message) from error
+    except ValueError as error:  # a NUL in the path
+        message = "is no file name, would be one without NUL characters"
+        raise UnfitFileError(message) from error
+    if data is None:
+        message = f"is larger than {MAX_BYTES // 1024 // 1024} MiB, would be {small}"
+        raise UnfitFileError(message)
+    return data
+
+
+def _read(path: str) -> bytes | None:
     # Opening some devices acts on them (a watchdog starts), so look before, and again after,
     # in case the name was exchanged in between.
-    _check_regular(Path(path).stat())
+    status = Path(path).stat()
+    _check_regular(status)
+    if status.st_size > MAX_BYTES:
+        return None
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
     with os.fdopen(handle, "rb") as file:
         _check_regular(os.fstat(file.fileno()))
         data = file.read(MAX_BYTES + 1)
-    if len(data) > MAX_BYTES:
-        raise _UnfitError(_too_large())
-    return data
+    return data if len(data) <= MAX_BYTES else None
 
 
 def _check_regular(status: os.stat_result) -> None:
@@ -62,13 +76,7 @@ def _check_regular(status: os.stat_result) -> None:
     kind = kinds.get(stat.S_IFMT(status.st_mode))
     if kind:
         message = f"is {kind}, would be a regular file"
-        raise _UnfitError(message)
-    if status.st_size > MAX_BYTES:
-        raise _UnfitError(_too_large())
-
-
-def _too_large() -> str:
-    return f"is larger than {MAX_BYTES // 1024 // 1024} MiB, would be a few lines of YAML"
+        raise UnfitFileError(message)
 
 
 def _decoded(data: bytes, shown_path: str) -> str:

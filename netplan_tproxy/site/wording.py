@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,6 +11,9 @@ from netplan_tproxy.site.problem import clipped, printable, shown
 
 if TYPE_CHECKING:
     from netplan_tproxy.site.problem import Path
+
+# Text that YAML takes as it is, also inside a list or map.
+_PLAIN = re.compile(r"[\w/.][\w/.:-]*", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,15 +48,32 @@ def unfit_text(node: Node, refusal: Refusal) -> str:
             return f"{described(node)} is not one of {', '.join(map(repr, schema['enum']))}"
         case "const":
             return f"{described(node)} is not supported, would be {schema['const']}"
-        case "oneOf":
-            names = " and ".join(one["required"][0] for one in schema["oneOf"])
-            return f"has both {names}, would be one of the two"
-        case "minProperties" | "minItems":
-            return f"is empty, would be {schema['x-expect']} such as {flow(schema['examples'][0])}"
+        case "not" | "oneOf":
+            return _together_text(refusal)
+        case "minProperties" | "minItems" | "maxItems" | "uniqueItems":
+            return _items_text(refusal)
         case "propertyNames":
             return f"{shown(str(refusal.path[-1]))} is not {schema['x-expect']}"
         case _:
             return f"{described(node)} is not {schema['x-expect']}"
+
+
+def _together_text(refusal: Refusal) -> str:
+    schema = refusal.schema
+    if refusal.keyword == "not":
+        return f"has both {' and '.join(schema['not']['required'])}, would be one of the two"
+    keys = [one["required"][0] for one in schema["oneOf"]]
+    return f"has {' and '.join(key for key in keys if key in refusal.instance)}, would be one"
+
+
+def _items_text(refusal: Refusal) -> str:
+    schema, count = refusal.schema, len(refusal.instance)
+    if refusal.keyword == "maxItems":
+        return f"has {count} items, would be at most {schema['maxItems']}"
+    if refusal.keyword == "uniqueItems":
+        return "has an item twice, would be each once"
+    right = f"{schema['x-expect']} such as {flow(schema['examples'][0])}"
+    return f"is empty{schema.get('x-empty', '')}, would be {right}"
 
 
 def described(node: Node) -> str:
@@ -70,4 +91,7 @@ def flow(value: Any) -> str:
         return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
     if isinstance(value, list):
         return "[" + ", ".join(flow(item) for item in value) + "]"
-    return str(value)
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else f"'{text}'"

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.kernel import bpffs
-from tests.apply.support import ROOT, STATE, Host
+from tests.apply.support import CHANGES, ROOT, STATE, Host
 from tests.lab import Lab, diff_snapshots, isolate, syscalls
 
 if TYPE_CHECKING:
@@ -97,10 +97,10 @@ def from_outside(host: Host, *arguments: str) -> list[str]:
 def ip_netns_exec() -> None:
     for first, second in ((from_inside, from_outside), (from_outside, from_inside)):
         with stage() as host:
-            expect(len(first(host, str(host.site))), 19)
+            expect(len(first(host, str(host.site))), CHANGES + 1)
             expect(second(host, str(host.site)), ["no changes"])
             expect(first(host, str(host.site)), ["no changes"])
-            expect(len(second(host, "--destroy")), 19)
+            expect(len(second(host, "--destroy")), CHANGES + 1)
 
 
 def ip_netns_exec_without_bpffs() -> None:

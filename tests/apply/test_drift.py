@@ -11,6 +11,7 @@ from netplan_tproxy.kernel.bpf_maps import delete, open_pinned, update
 from netplan_tproxy.kernel.bpf_programs import load_program
 from netplan_tproxy.kernel.filter_names import HANDLE, PRIO, filter_name
 from netplan_tproxy.kernel.tc import CLSACT_EGRESS, FilterRecord
+from netplan_tproxy.layouts import CONFIG
 from tests.apply.support import Host
 from tests.lab import diff_snapshots
 
@@ -45,7 +46,7 @@ def other_program_under_its_own_name(host: Host) -> None:
 
 def config_entry_changed(host: Host) -> None:
     with open_pinned(str(host.pin("maps", "config"))) as fd:
-        update(fd, KEY, bytes(36)[:32])
+        update(fd, KEY, bytes(CONFIG.value_size))
 
 
 def config_entry_deleted(host: Host) -> None:
@@ -81,8 +82,11 @@ DRIFTS: dict[str, tuple[Callable[[Host], None], list[str]]] = {
         other_program_under_its_own_name,
         [f"~ {EGRESS}: bpf theirs → wan_egress@"],
     ),
-    "config changed": (config_entry_changed, ["~ config: proxy none, mark 0x0/0x0"]),
-    "config deleted": (config_entry_deleted, ["+ config: proxy tcp 127.0.0.1:9040"]),
+    "config changed": (
+        config_entry_changed,
+        ["~ config: mark 0x0/0x0 → tcp to 127.0.0.1:9040, mark 0x1/0x1"],
+    ),
+    "config deleted": (config_entry_deleted, ["+ config: tcp to 127.0.0.1:9040"]),
     "program unpinned": (
         unpin("programs", "wan_egress"),
         ["+ program wan_egress@", f"~ {EGRESS}: another program, id "],

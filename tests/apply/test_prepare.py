@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import errno
+import fcntl
 import shutil
+import struct
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,7 +16,8 @@ from netplan_tproxy import datapath
 from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.kernel import compiler, libbpf
 from netplan_tproxy.kernel import probe as kernel_probe
-from tests.apply.support import ROOT, STATE, Host, unchanged
+from netplan_tproxy.layouts import MAPS, MapLayout
+from tests.apply.support import CHANGES, ROOT, STATE, Host, unchanged
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -102,8 +105,8 @@ def test_a_helper_the_kernel_lacks(host: Host, monkeypatch: pytest.MonkeyPatch) 
 
 
 def test_a_map_the_kernel_refuses(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
-    layout = datapath.MapLayout("huge", 1, 4, 4, 1 << 31)
-    monkeypatch.setattr(datapath, "MAPS", (*datapath.MAPS, layout))
+    layout = MapLayout("huge", 1, 4, 4, 1 << 31)
+    monkeypatch.setattr("netplan_tproxy.kernel.bpf_objects.MAPS", (*MAPS, layout))
     monkeypatch.setattr("netplan_tproxy.kinds.map.MAPS", (layout,))
     assert "create map huge: " in refused(host)
 
@@ -141,10 +144,22 @@ def test_a_missing_interface_is_named_with_its_place_and_what_there_is(host: Hos
     assert f"{host.site}:4:3: interfaces.wan9: no such interface here (there is: wan0)" in said
 
 
-def test_an_interface_without_an_ethernet_header_is_refused(host: Host) -> None:
-    host.sh("ip tuntap add dev tun0 mode tun")
-    host.write("version: 1\ninterfaces:\n  tun0: {}\nproxy: {port: 9040}\n")
-    assert "interfaces.tun0: has no Ethernet header, which is not supported" in refused(host)
+def test_an_interface_of_a_type_that_carries_no_ip_is_refused(host: Host) -> None:
+    can, tun, no_header = 280, 0x0001, 0x1000  # <linux/if_arp.h>, <linux/if_tun.h>
+    set_interface, set_type = 0x400454CA, 0x400454CD
+    host.write("version: 1\ninterfaces:\n  odd0: {}\nproxy: {port: 9040}\n")
+    with host.namespace.entered(), Path("/dev/net/tun").open("r+b", buffering=0) as device:
+        fcntl.ioctl(device, set_interface, struct.pack("16sH22x", b"odd0", tun | no_header))
+        fcntl.ioctl(device, set_type, can)
+        said = refused(host)
+    assert f"{host.site}:3:3: interfaces.odd0: is of a type that can't be intercepted" in said
+
+
+def test_an_interface_that_belongs_to_a_bridge_is_refused_and_the_bridge_named(host: Host) -> None:
+    host.sh("ip link add br0 type bridge", "ip link set wan0 master br0")
+    assert "interfaces.wan0: belongs to br0, which has the addresses: intercept on br0" in refused(
+        host
+    )
 
 
 def test_a_sysctl_that_does_not_exist_is_refused(host: Host) -> None:
@@ -154,6 +169,6 @@ def test_a_sysctl_that_does_not_exist_is_refused(host: Host) -> None:
 
 def test_it_runs_from_any_directory_and_with_closed_descriptors(host: Host) -> None:
     done = host.spawn(str(host.site), prefix=("sh", "-c", 'exec "$@" 2>&- <&-', "sh"))
-    assert (done.code, done.out[-1]) == (0, "17 to add, 1 to change, 0 to remove")
+    assert (done.code, done.out[-1]) == (0, f"{CHANGES - 1} to add, 1 to change, 0 to remove")
     words = ["env", f"PYTHONPATH={ROOT}", *host.popen_words(str(host.site))]
     assert host.namespace.run(words, cwd="/").stdout == "no changes\n"

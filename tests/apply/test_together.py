@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apply.support import ROOT, SITE, Host, unchanged
+from tests.apply.support import CHANGES, ROOT, SITE, Host, unchanged
 from tests.lab import Lab, diff_snapshots
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ def test_two_namespaces_do_not_meet(host: Host, tmp_path: Path) -> None:
         host.applied()
         mine = host.stare()
         other.write(SITE.replace("9040", "9041"))
-        assert len(other.applied().changes) == 18
+        assert len(other.applied().changes) == CHANGES
         assert (host.apply("--check").code, other.apply("--check").code) == (0, 0)
         assert host.pins != other.pins
         assert set(mine["pins"]).isdisjoint(other.stare()["pins"])

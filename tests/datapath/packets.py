@@ -41,20 +41,29 @@ class _RunOptions(ctypes.Structure):
 
 
 def segment(
-    source: Address, target: Address, flags: int, *, fragment: int = 0, ihl: int = 5
+    source: Address,
+    target: Address,
+    flags: int,
+    *,
+    fragment: int = 0,
+    number: int = 1,
+    ihl: int = 5,
 ) -> bytes:
     """An IPv4 packet with a bare TCP header; the checksums are left to whoever cares."""
     tcp = struct.pack("!HHIIBBHHH", source[1], target[1], 1, 1, 5 << 4, flags, 1024, 0, 0)
     size = 20 + len(tcp)
     ends = socket.inet_aton(source[0]) + socket.inet_aton(target[0])
-    ip = struct.pack("!BBHHHBBH", 4 << 4 | ihl, 0, size, 1, fragment, 64, socket.IPPROTO_TCP, 0)
+    ip = struct.pack(
+        "!BBHHHBBH", 4 << 4 | ihl, 0, size, number, fragment, 64, socket.IPPROTO_TCP, 0
+    )
     return ip + ends + tcp
 
 
-def send(on: Applied, packet: bytes) -> None:
+def send(on: Applied, packet: bytes, *, mark: int = 0) -> None:
     """Send an IP packet from HOST; the kernel fills in its length and checksum."""
     where = socket.inet_ntoa(packet[16:20])
     with on.lab.host.socket(kind=socket.SOCK_RAW, proto=socket.IPPROTO_RAW) as raw:
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
         raw.sendto(packet, (where, 0))
 
 

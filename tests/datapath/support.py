@@ -8,6 +8,7 @@ wire is a leak.
 from __future__ import annotations
 
 import contextlib
+import ipaddress
 import socket
 import struct
 import sys
@@ -16,7 +17,7 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from netplan_tproxy import cli, datapath
+from netplan_tproxy import cli, datapath, layouts
 from netplan_tproxy.kernel import bpf_maps
 from netplan_tproxy.kernel.libbpf import Fd
 from netplan_tproxy.kernel.netns_id import netns_cookie
@@ -164,11 +165,11 @@ def read_counters(on: Applied, what: str = "packets") -> Counter[tuple[str, str]
     with on.lab.host.entered():
         devices = dict(socket.if_nameindex())
     found: Counter[tuple[str, str]] = Counter()
-    with bpf_maps.open_pinned(str(on.pins / "maps" / datapath.COUNTERS.pin)) as fd:
+    with bpf_maps.open_pinned(str(on.pins / "maps" / layouts.COUNTERS.pin)) as fd:
         size = bpf_maps.entry_size(bpf_maps.map_info(fd))
-        for key in bpf_maps.keys(fd, datapath.COUNTER_KEY.size):
-            ifindex, outcome = datapath.COUNTER_KEY.unpack(key)
-            per_cpu = datapath.COUNTER.iter_unpack(bpf_maps.lookup(fd, key, size) or b"")
+        for key in bpf_maps.keys(fd, layouts.COUNTER_KEY.size):
+            ifindex, outcome = layouts.COUNTER_KEY.unpack(key)
+            per_cpu = layouts.COUNTER.iter_unpack(bpf_maps.lookup(fd, key, size) or b"")
             name = devices.get(ifindex, str(ifindex)), datapath.OUTCOMES[outcome]
             found[name] += sum(value[column] for value in per_cpu)
     return found
@@ -177,15 +178,26 @@ def read_counters(on: Applied, what: str = "packets") -> Counter[tuple[str, str]
 @contextlib.contextmanager
 def replies(on: Applied) -> Iterator[Fd]:
     """The table of the intercepted connections of late."""
-    with bpf_maps.open_pinned(str(on.pins / "maps" / datapath.REPLIES.pin)) as fd:
+    with bpf_maps.open_pinned(str(on.pins / "maps" / layouts.REPLIES.pin)) as fd:
         yield fd
 
 
 def reply_key(near: socket.socket) -> bytes:
     """What a client's connection goes by in that table."""
-    (client, client_port), (server, server_port) = near.getsockname(), near.getpeername()
-    addresses = socket.inet_aton(client) + socket.inet_aton(server)
-    return addresses + struct.pack("!HH", client_port, server_port)
+    ends = (near.getsockname()[:2], near.getpeername()[:2])
+    addresses = b"".join(mapped(address) for address, _ in ends)
+    ports = struct.pack("!HH", *(port for _, port in ends))
+    return (
+        addresses
+        + ports
+        + struct.pack("=I", near.getsockopt(socket.SOL_SOCKET, socket.SO_PROTOCOL))
+    )
+
+
+def mapped(address: str) -> bytes:
+    """An address as the programs hold it: IPv4 as ::ffff:0:0/96."""
+    found = ipaddress.ip_address(address)
+    return found.packed if found.version == 6 else bytes(10) + b"\xff\xff" + found.packed
 
 
 @contextlib.contextmanager

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import datapath
 from netplan_tproxy.kernel import bpf_maps
+from netplan_tproxy.layouts import CONFIG
 from tests.datapath import packets, support
 from tests.datapath.packets import ACK, MORE_FRAGMENTS, SYN
 from tests.datapath.support import FAR, WEB, Applied, counting
@@ -58,12 +58,25 @@ def test_bytes_are_counted_too(host: Applied, proxy: socket.socket) -> None:
         )
 
 
-@pytest.mark.parametrize("fragment", [MORE_FRAGMENTS, 100, MORE_FRAGMENTS | 100])
-def test_fragments_pass_and_are_counted(host: Applied, wire: Capture, fragment: int) -> None:
+def test_a_datagram_in_fragments_that_would_be_intercepted_is_dropped_as_a_whole(
+    host: Applied, wire: Capture
+) -> None:
     with counting(host) as added:
-        packets.send(host, packets.segment(OWN, WEB, SYN, fragment=fragment))
-    assert added == {("wan0", "fragment"): 1}
-    assert len(wire.arrived()) == 1
+        for number in (7, 8):
+            for fragment in (MORE_FRAGMENTS, MORE_FRAGMENTS | 100, 200):
+                packet = packets.segment(OWN, WEB, SYN, fragment=fragment, number=number)
+                packets.send(host, packet)
+    assert added == {("wan0", "fragment_dropped"): 6}
+    assert wire.packets == []
+
+
+def test_fragments_of_what_is_bypassed_pass_and_are_counted(host: Applied, wire: Capture) -> None:
+    with counting(host) as added:
+        for fragment in (MORE_FRAGMENTS, MORE_FRAGMENTS | 100, 200):
+            packet = packets.segment(OWN, WEB, SYN, fragment=fragment, number=9)
+            packets.send(host, packet, mark=2)
+    assert added == {("wan0", "fragment"): 3}
+    assert len(wire.arrived()) == 3
 
 
 @pytest.mark.parametrize("length", [20, 24, 39])
@@ -140,7 +153,7 @@ def test_without_memory_for_a_verdict_a_connection_waits_and_nothing_leaks(
 
 
 def test_without_a_configuration_everything_passes(fresh: Applied) -> None:
-    config = str(fresh.pins / "maps" / datapath.CONFIG.pin)
+    config = str(fresh.pins / "maps" / CONFIG.pin)
     with bpf_maps.open_pinned(config) as fd:
         assert bpf_maps.delete(fd, bytes(4))
     with EchoServer(fresh.lab.net), fresh.client() as near, counting(fresh) as added:

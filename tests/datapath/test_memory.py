@@ -16,20 +16,34 @@ pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 both = pytest.mark.parametrize("device", ["", "wan0"], ids=["unbound", "bound"])
 
 
-@both
-def test_the_table_holds_a_connection_as_long_as_its_client_speaks(
-    host: Applied, proxy: socket.socket, device: str
+def test_the_table_holds_a_bound_clients_connection_as_long_as_it_speaks(
+    host: Applied, proxy: socket.socket
 ) -> None:
     with host.lab.host.entered():
-        ifindex = socket.if_nametoindex(device) if device else 0
-    near, far = host.pair(proxy, device)
+        ifindex = socket.if_nametoindex("wan0").to_bytes(4, sys.byteorder)
+    near, far = host.pair(proxy, "wan0")
     with near, far, replies(host) as table:
         key = reply_key(near)
-        assert bpf_maps.lookup(table, key, 4) == ifindex.to_bytes(4, sys.byteorder)
+        assert bpf_maps.lookup(table, key, 4) == ifindex
         assert bpf_maps.delete(table, key)
         near.sendall(b"x")
         assert far.recv(1) == b"x"
-        assert bpf_maps.lookup(table, key, 4) == ifindex.to_bytes(4, sys.byteorder)
+        assert bpf_maps.lookup(table, key, 4) == ifindex
+
+
+def test_the_table_learns_any_other_connection_again_when_it_ends(
+    host: Applied, proxy: socket.socket
+) -> None:
+    near, far = host.pair(proxy)
+    with near, far, replies(host) as table:
+        key = reply_key(near)
+        assert bpf_maps.lookup(table, key, 4) == bytes(4)
+        assert bpf_maps.delete(table, key)
+        near.sendall(b"x")
+        assert far.recv(1) == b"x"
+        near.shutdown(socket.SHUT_WR)
+        assert far.recv(1) == b""
+        assert bpf_maps.lookup(table, key, 4) == bytes(4)
 
 
 def test_the_proxys_socket_knows_its_bound_client_although_the_table_does_not(

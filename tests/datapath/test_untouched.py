@@ -99,19 +99,32 @@ def test_marked_connections_go_out_directly(
     assert not OURS & {outcome for _, outcome in added}
 
 
-def test_other_protocols_pass(host: Applied) -> None:
+def test_datagrams_pass_while_no_proxy_takes_them(host: Applied) -> None:
     with host.lab.net.socket(kind=socket.SOCK_DGRAM) as server:
         server.bind((FAR, 80))
-        with host.lab.host.socket(kind=socket.SOCK_DGRAM) as near:
-            before = support.read_counters(host)
+        with host.lab.host.socket(kind=socket.SOCK_DGRAM) as near, counting(host) as added:
             near.connect((FAR, 80))
             near.send(b"question")
             data, peer = server.recvfrom(100)
             server.sendto(b"answer", peer)
             assert (data, near.recv(100)) == (b"question", b"answer")
-    added = support.read_counters(host) - before
+    assert added == {("wan0", "no_proxy"): 1}
+
+
+@pytest.mark.parametrize("protocol", ["icmp", "sctp"])
+def test_other_protocols_pass(host: Applied, protocol: str) -> None:
+    """The kernel of NET answers an echo request, and refuses a protocol it does not know."""
+    number = socket.getprotobyname(protocol)
+    payload = bytes.fromhex("0800 f7ff 0000 0000") if protocol == "icmp" else bytes(12)
+    with host.lab.host.socket(kind=socket.SOCK_RAW, proto=number) as raw:
+        before = support.read_counters(host)
+        with Capture(host.lab.net, "isp0") as wire:
+            raw.sendto(payload, (FAR, 0))
+            answer = wire.wait_for(lambda packet: packet.src == FAR)
+        added = support.read_counters(host) - before
+    assert answer.dst == OWN
     assert added["wan0", "other_protocol"] > 0
-    assert len(added) == 1
+    assert {outcome for _, outcome in added} == {"other_protocol"}
 
 
 @both

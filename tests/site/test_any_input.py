@@ -11,6 +11,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from netplan_tproxy.errors import SiteError
+from netplan_tproxy.layouts import BYPASS_MARKS
 from netplan_tproxy.site.load import load, parse
 from netplan_tproxy.site.marks import overlap
 from netplan_tproxy.site.model import Mark, Site
@@ -37,6 +38,26 @@ _WORDS = st.sampled_from(
         "intercept",
         "bypass",
         "output",
+        "forward",
+        "tcp6",
+        "udp",
+        "when_down",
+        "family",
+        "ipv6",
+        "from",
+        "to_files",
+        "ports",
+        "protocols",
+        "users",
+        "cgroups",
+        "::/0",
+        "10.0.0.0/8",
+        "80-90",
+        "ping",
+        "timeout",
+        "enabled",
+        "budget",
+        "1MiB",
         "wan0",
         "default",
         "127.0.0.1",
@@ -152,10 +173,19 @@ def test_a_file_with_something_cut_out_or_put_in(text: str, data: st.DataObject)
 
 def _check(site: Site) -> None:
     assert site.interfaces
-    assert site.proxy.tcp is not None
+    assert site.proxy.families
     assert not overlap(site.intercept_mark, site.bypass_mark)
     assert {rule.table for rule in site.rules} <= {route.table for route in site.routes}
     assert (ACCEPT_LOCAL, "1") in site.sysctls
+    routed = {(route.table, route.family) for route in site.routes}
+    rules = [rule for rule in site.rules if rule.mark == site.intercept_mark]
+    ways = {(rule.table, family) for rule in rules for family in rule.families}
+    assert {way for way in ways if way[1] in site.proxy.families} <= routed
+    assert {family for _, family in ways} >= set(site.proxy.families)
+    assert all(interface.intercept for interface in site.interfaces)
+    assert () not in (site.policy.intercept_from, site.policy.intercept_to)
+    assert () not in (site.policy.intercept_ports, site.policy.protocols)
+    assert len(site.policy.bypass_marks) < BYPASS_MARKS
 
 
 @given(

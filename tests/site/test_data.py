@@ -12,7 +12,6 @@ from netplan_tproxy.errors import SiteError
 from netplan_tproxy.site.load import load
 
 _DATA = Path(__file__).parent / "data"
-_EXAMPLES = Path(__file__).parents[2] / "examples"
 _BAD = sorted(path.stem for path in (_DATA / "bad").glob("*.yaml"))
 _GOOD = sorted(path.stem for path in (_DATA / "good").glob("*.yaml"))
 
@@ -36,17 +35,13 @@ def test_a_good_file_gives_its_values_with_defaults(
     monkeypatch.chdir(_DATA / "good")
     site = dataclasses.asdict(load(Path(f"{name}.yaml")))
     del site["where"]
-    assert json.loads(json.dumps(site)) == json.loads(Path(f"{name}.json").read_bytes())
+    assert json.loads(json.dumps(site, default=bytes.hex)) == json.loads(
+        Path(f"{name}.json").read_bytes()
+    )
 
 
 def test_the_data_is_complete() -> None:
     assert sorted(path.stem for path in (_DATA / "bad").glob("*.txt")) == _BAD
     assert sorted(path.stem for path in (_DATA / "good").glob("*.json")) == _GOOD
-    assert len(_BAD) > 40
-
-
-def test_the_full_example_says_what_the_minimal_one_leaves_to_defaults() -> None:
-    minimal, full = load(_EXAMPLES / "minimal.yaml"), load(_EXAMPLES / "full.yaml")
-    assert [rule.priority for rule in full.rules] == [1000]
-    rules = tuple(dataclasses.replace(rule, priority=None) for rule in full.rules)
-    assert dataclasses.replace(full, rules=rules, source=minimal.source) == minimal
+    assert len(_BAD) > 130
+    assert len(_GOOD) > 30

@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from jsonschema import Draft202012Validator
 
+from netplan_tproxy.layouts import BYPASS_MARKS
 from netplan_tproxy.site import schema
+from netplan_tproxy.site.checks import DEFAULT_TIMEOUT
+from netplan_tproxy.site.endpoints import (
+    DEFAULT_ADDRESSES,
+    DEFAULT_DIRECTIONS,
+    DEFAULT_WHEN_DOWN,
+    LISTENERS,
+)
+from netplan_tproxy.site.fastpath import LARGEST_BUDGET, SMALLEST_BUDGET
 from netplan_tproxy.site.load import parse
 from netplan_tproxy.site.marks import DEFAULTS
 from netplan_tproxy.site.routes import DEFAULT_TABLE
 from netplan_tproxy.site.rules import DEFAULT_PRIORITY
+from netplan_tproxy.site.subjects import CGROUP_LEVELS
 from netplan_tproxy.site.wording import flow
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 
 def _keys(node: Any, path: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
@@ -43,9 +53,59 @@ def test_every_default_is_the_one_in_the_code() -> None:
     assert {name: keys[f".marks.{name}"]["default"] for name in marks} == marks
     assert list(keys[".route_tables"]["default"]) == [str(DEFAULT_TABLE)]
     assert keys["rule.priority"]["default"] == DEFAULT_PRIORITY
+    addresses = {name: keys[f".proxy.{name}.address"]["default"] for name in LISTENERS}
+    assert addresses == {name: DEFAULT_ADDRESSES[family] for name, family in LISTENERS.items()}
+    assert keys[".proxy.when_down"]["default"] == DEFAULT_WHEN_DOWN
+    assert (keys["interface.intercept"]["default"],) == DEFAULT_DIRECTIONS
+    assert keys["check.timeout"]["default"] == DEFAULT_TIMEOUT
 
 
-@pytest.mark.parametrize("name", ["marks", "route_tables", "rules", "sysctls"])
+def test_every_limit_is_the_one_in_the_code() -> None:
+    keys = dict(_keys(schema.site_schema()))
+    budget = keys[".fastpath.budget"]
+    assert (budget["minimum"], budget["maximum"]) == (SMALLEST_BUDGET, LARGEST_BUDGET)
+    assert keys[".bypass.marks"]["maxItems"] == BYPASS_MARKS - 1  # marks.bypass is one, too
+    levels = f"at most {CGROUP_LEVELS} levels"
+    assert levels in keys[".bypass.cgroups"]["description"]
+    policy = Path(__file__).parents[2] / "bpf" / "tproxy" / "policy.h"
+    assert f"#define CGROUP_LEVELS {CGROUP_LEVELS}\n" in policy.read_text(encoding="utf-8")
+
+
+def _examples(node: Any) -> Iterator[tuple[dict[str, Any], Any]]:
+    if isinstance(node, dict):
+        for example in node.get("examples", []):
+            yield node, example
+        if "default" in node and "examples" in node:
+            yield node, node["default"]
+        for below in node.values():
+            yield from _examples(below)
+    elif isinstance(node, list):
+        for below in node:
+            yield from _examples(below)
+
+
+def test_every_example_and_default_is_as_its_key_wants_it() -> None:
+    whole = schema.site_schema()
+    found = list(_examples(whole))
+    assert len(found) > 80
+    for key, example in found:
+        own = {name: value for name, value in key.items() if name != "$id"}
+        Draft202012Validator(own | {"$defs": whole["$defs"]}).validate(example)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "marks",
+        "route_tables",
+        "rules",
+        "sysctls",
+        "intercept",
+        "bypass",
+        "checks",
+        "fastpath",
+    ],
+)
 def test_a_section_written_out_as_its_default_changes_nothing(name: str) -> None:
     minimal = "version: 1\ninterfaces: {wan0: {}}\nproxy: {port: 9040}\n"
     default = schema.site_schema()["properties"][name]["default"]

@@ -1,0 +1,40 @@
+"""The programs' tables from outside."""
+
+from __future__ import annotations
+
+import socket
+import struct
+
+from netplan_tproxy import layouts
+from netplan_tproxy.kernel import bpf_maps
+from netplan_tproxy.kernel.libbpf import Fd
+from tests.traffic.support import Applied
+
+Address = tuple[str, int]
+
+
+def open_table(on: Applied, layout: layouts.MapLayout) -> Fd:
+    return bpf_maps.open_pinned(str(on.maps / layout.pin))
+
+
+def flow_key(proto: int, client: Address, target: Address) -> bytes:
+    """What a flow goes by, seen from the client (``struct flow_key``)."""
+
+    def mapped(address: str) -> bytes:
+        if ":" in address:
+            return socket.inet_pton(socket.AF_INET6, address)
+        return bytes(10) + b"\xff\xff" + socket.inet_aton(address)
+
+    ports = struct.pack("!HH", client[1], target[1])
+    return mapped(client[0]) + mapped(target[0]) + ports + struct.pack("=I", proto)
+
+
+def entries(on: Applied, layout: layouts.MapLayout) -> int:
+    with open_table(on, layout) as fd:
+        return sum(1 for _ in bpf_maps.keys(fd, layout.key_size))
+
+
+def forget(on: Applied, layout: layouts.MapLayout, key: bytes) -> bool:
+    """Take an entry away, as the kernel does where a full table needs room."""
+    with open_table(on, layout) as fd:
+        return bool(bpf_maps.delete(fd, key))

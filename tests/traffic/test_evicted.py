@@ -1,0 +1,115 @@
+"""What a full table forgets, and what becomes of the flow then."""
+
+from __future__ import annotations
+
+import socket
+
+import pytest
+
+from netplan_tproxy import layouts
+from tests.lab import Capture
+from tests.traffic.sockets import answer, leaks, receive
+from tests.traffic.support import BEHIND, BOUND, UNBOUND, Applied, Family, Sender, counting
+from tests.traffic.tables import flow_key, forget
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+DGRAM = socket.SOCK_DGRAM
+TCP, UDP = socket.IPPROTO_TCP, socket.IPPROTO_UDP
+
+
+def key_of(near: socket.socket, proto: int) -> bytes:
+    return flow_key(proto, near.getsockname()[:2], near.getpeername()[:2])
+
+
+@pytest.mark.usefixtures("no_leak")
+def test_a_datagram_flow_that_was_forgotten_is_decided_again(
+    host: Applied, family: Family, sender: Sender, udp: socket.socket
+) -> None:
+    with host.client(sender, family, DGRAM) as near, counting(host) as added:
+        near.connect((family.far, 53))
+        for number in range(2):
+            near.send(bytes([number]))
+            came = receive(udp)
+            assert came.data == bytes([number])
+            assert forget(host, layouts.TRACKED, key_of(near, UDP))
+        answer(host, came, b"answer")
+        assert near.recv(100) == b"answer"
+    assert added[sender.interface, "new"] == 2
+
+
+@pytest.mark.usefixtures("no_leak")
+def test_a_bound_client_that_was_forgotten_still_gets_its_answer(
+    host: Applied, family: Family, udp: socket.socket
+) -> None:
+    """It comes over ``lo``, and the stack takes it for the device that has the address."""
+    with host.client(BOUND, family, DGRAM) as near, counting(host) as added:
+        near.connect((family.far, 53))
+        near.send(b"question")
+        came = receive(udp)
+        assert forget(host, layouts.REPLIES, key_of(near, UDP))
+        answer(host, came, b"answer")
+        assert near.recv(100) == b"answer"
+        near.send(b"another")
+        answer(host, receive(udp), b"answer")
+        assert near.recv(100) == b"answer"
+    assert added["wan0", "reply"] == 1
+
+
+@pytest.mark.usefixtures("no_leak")
+def test_a_connection_from_behind_needs_no_entry(
+    host: Applied, family: Family, tcp: socket.socket
+) -> None:
+    near, far = host.pair(tcp, BEHIND, family)
+    with near, far:
+        assert forget(host, layouts.TRACKED, key_of(near, TCP))
+        near.sendall(b"question")
+        assert far.recv(100) == b"question"
+        far.sendall(b"answer")
+        assert near.recv(100) == b"answer"
+
+
+@pytest.mark.usefixtures("no_leak")
+@pytest.mark.parametrize("sender", [UNBOUND, BOUND], ids=["unbound", "bound"])
+def test_a_connection_of_this_host_is_carried_although_it_was_forgotten(
+    host: Applied, family: Family, sender: Sender, tcp: socket.socket
+) -> None:
+    """A bound client's first answer alone needs the entry; the client brings it back."""
+    near, far = host.pair(tcp, sender, family)
+    with near, far:
+        assert forget(host, layouts.REPLIES, key_of(near, TCP))
+        near.sendall(b"question")
+        assert far.recv(100) == b"question"
+        forget(host, layouts.REPLIES, key_of(near, TCP))
+        far.sendall(b"answer")
+        assert near.recv(100) == b"answer"
+
+
+def test_an_idle_visitor_that_was_forgotten_is_a_stranger(
+    host: Applied, family: Family, udp: socket.socket
+) -> None:
+    """Then what this host's service says to it unasked counts as a flow of this host's.
+
+    It stays one: a datagram from outside must not set an intercepted flow free, since it may
+    be forged. ``bypass`` by user or cgroup keeps a service's flows out of this.
+    """
+    with (
+        host.lab.host.socket(family.number, DGRAM) as server,
+        host.lab.net.socket(family.number, DGRAM) as near,
+        Capture(host.lab.net, "isp0") as wire,
+    ):
+        server.bind((family.host, 5301))
+        near.bind((family.far, 0))
+        near.connect((family.host, 5301))
+        near.send(b"hello")
+        _, visitor = server.recvfrom(100)
+        server.sendto(b"answer", visitor)
+        assert near.recv(100) == b"answer"
+        key = flow_key(UDP, server.getsockname()[:2], near.getsockname()[:2])
+        assert forget(host, layouts.INBOUND, key)
+        server.sendto(b"unasked", visitor)
+        assert receive(udp).data == b"unasked"
+        near.send(b"hello again")
+        assert server.recv(100) == b"hello again"
+        server.sendto(b"asked", visitor)
+        assert receive(udp).data == b"asked"
+        assert [packet.payload for packet in leaks(wire)] == [b"answer"]

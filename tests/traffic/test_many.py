@@ -1,0 +1,55 @@
+"""As many connections at once as there are ports for."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from tests.lab import Capture, Namespace
+from tests.traffic import crowd
+from tests.traffic.sockets import leaks
+from tests.traffic.support import Applied, counting
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf, pytest.mark.slow]
+MANY = 50_000 // 6 * 6  # as many of each kind
+
+
+def tcp_sockets(namespace: Namespace) -> int:
+    """How many there are, those that only wait included (/proc/net/sockstat)."""
+    with namespace.entered():
+        v4 = Path("/proc/thread-self/net/sockstat").read_text()
+        v6 = Path("/proc/thread-self/net/sockstat6").read_text()
+    fields = next(line.split() for line in v4.splitlines() if line.startswith("TCP:"))
+    inuse6 = next(line.split() for line in v6.splitlines() if line.startswith("TCP6:"))[2]
+    return int(fields[2]) + int(fields[6]) + int(inuse6)
+
+
+def slab() -> int:
+    """The kernel's own memory in bytes."""
+    lines = Path("/proc/meminfo").read_text().splitlines()
+    return 1024 * int(next(line.split()[1] for line in lines if line.startswith("SUnreclaim:")))
+
+
+def test_fifty_thousand_connections_live_side_by_side(host: Applied) -> None:
+    sockets, memory = tcp_sockets(host.lab.host), slab()
+    with Capture(host.lab.net, "isp0") as wire:
+        with counting(host) as added, crowd.gathered(host, MANY) as many:
+            assert many.ask("alive") == MANY
+            assert many.ask("some") >= MANY // 50
+            held = slab()
+            many.ask("end")
+        assert leaks(wire) == []
+    assert added["wan0", "new"] + added["lan0", "new"] == MANY
+    assert held - memory > 2 * MANY * 1000
+    settles(lambda: tcp_sockets(host.lab.host) == sockets)
+    settles(lambda: slab() - memory < (held - memory) / 5)
+
+
+def settles(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 5
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)

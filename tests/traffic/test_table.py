@@ -1,0 +1,29 @@
+"""What docs/datapath.md says is shown by tests that exist."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+HERE = Path(__file__).parent
+PAGE = HERE.parents[1] / "docs/datapath.md"
+_ROW = re.compile(r"^\| (?!traffic|what \||---)(.*) \|$", re.MULTILINE)
+_NAME = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
+
+
+def test_every_row_names_one_test_and_every_named_test_exists() -> None:
+    page = PAGE.read_text()
+    rows = [row.split(" | ") for row in _ROW.findall(page)]
+    assert len(rows) > 40
+    assert [row for row in rows if len(row) != 3 or not _NAME.fullmatch(row[2])] == []
+    missing = [
+        f"{file}::{name}"
+        for file, name in _NAME.findall(page)
+        if f"def {name}(" not in (HERE / file).read_text()
+    ]
+    assert missing == []
+
+
+def test_every_file_of_tests_is_named() -> None:
+    named = {file for file, _ in _NAME.findall(PAGE.read_text())}
+    assert {path.name for path in HERE.glob("test_*.py")} - {Path(__file__).name} == named

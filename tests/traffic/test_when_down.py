@@ -1,0 +1,144 @@
+"""Nobody listens, and ``when_down`` is ``drop``: clients hear so at once, and nothing leaks."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+import time
+
+import pytest
+
+from tests.traffic.sockets import answer, listener, receive
+from tests.traffic.support import PORT, Applied, Family, Sender, counting
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf, pytest.mark.usefixtures("no_leak")]
+STREAM, DGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
+
+_SILENT = """
+import socket, sys
+family = socket.AF_INET6 if ":" in sys.argv[1] else socket.AF_INET
+made = socket.socket(family)
+made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+if family == socket.AF_INET6:
+    made.setsockopt(41, 75, 1)
+else:
+    made.setsockopt(0, 19, 1)
+made.bind((sys.argv[1], int(sys.argv[2])))
+made.listen()
+print("ready", flush=True)
+ends = []
+while True:
+    ends.append(made.accept())
+    print("accepted", flush=True)
+"""
+
+
+def test_a_connection_is_refused(host: Applied, family: Family, sender: Sender) -> None:
+    with counting(host) as added:
+        for _ in range(3):
+            with host.client(sender, family) as near:
+                near.settimeout(2)
+                with pytest.raises(ConnectionRefusedError):
+                    near.connect((family.far, 80))
+    assert added == {(sender.interface, "refused"): 3}
+
+
+def test_a_datagram_is_refused(host: Applied, family: Family, sender: Sender) -> None:
+    with host.client(sender, family, DGRAM) as near, counting(host) as added:
+        near.connect((family.far, 53))
+        near.settimeout(2)
+        for size in (0, 1, 7, 8, 9, 100, 1400):
+            near.send(bytes(size))
+            with pytest.raises(ConnectionRefusedError):
+                near.recv(1)
+    assert added == {(sender.interface, "refused"): 7}
+
+
+def test_segmentation_offload_is_refused_too(host: Applied, family: Family, sender: Sender) -> None:
+    with host.client(sender, family, DGRAM) as near:
+        near.setsockopt(socket.IPPROTO_UDP, 103, 1000)
+        near.connect((family.far, 53))
+        near.settimeout(2)
+        near.send(bytes(9000))
+        with pytest.raises(ConnectionRefusedError):
+            near.recv(1)
+
+
+def test_datagrams_in_fragments_go_nowhere(host: Applied, family: Family, sender: Sender) -> None:
+    with host.client(sender, family, DGRAM) as near, counting(host) as added:
+        near.sendto(bytes(4000), (family.far, 53))
+    assert {outcome for _, outcome in added} == {"fragment_dropped"}
+
+
+@pytest.mark.parametrize("kind", [STREAM, DGRAM], ids=["tcp", "udp"])
+def test_a_proxy_that_comes_back_serves_the_next_packet(
+    host: Applied, family: Family, sender: Sender, kind: socket.SocketKind
+) -> None:
+    """Nobody applies anything between, and a UDP flow that was refused is no exception."""
+    with host.client(sender, family, DGRAM) as flow:
+        flow.connect((family.far, 53))
+        for _ in range(2):
+            with host.client(sender, family) as near, pytest.raises(ConnectionRefusedError):
+                near.connect((family.far, 80))
+            flow.send(b"anybody?")
+            with pytest.raises(ConnectionRefusedError):
+                flow.recv(1)
+            with listener(host, family, kind) as proxy:
+                if kind == STREAM:
+                    pair = host.pair(proxy, sender, family)
+                    pair.far.close()
+                    pair.near.close()
+                else:
+                    flow.send(b"hello")
+                    came = receive(proxy)
+                    answer(host, came, came.data)
+                    assert flow.recv(100) == b"hello"
+
+
+def test_an_accepted_connection_outlives_the_listener(
+    host: Applied, family: Family, sender: Sender
+) -> None:
+    """A proxy that ends in good order stops listening and serves what it has."""
+    with listener(host, family) as proxy:
+        near, far = host.pair(proxy, sender, family)
+    with near, far:
+        near.sendall(b"first words")
+        assert far.recv(100) == b"first words"
+        far.sendall(b"answer")
+        assert near.recv(100) == b"answer"
+
+
+@pytest.mark.parametrize("client", ["unread", "idle"])
+def test_connections_of_a_killed_proxy_are_reset(
+    host: Applied, family: Family, sender: Sender, client: str
+) -> None:
+    program = [sys.executable, "-c", _SILENT, family.loopback, str(PORT)]
+    child = host.lab.host.popen(program, stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        near = host.client(sender, family)
+        near.connect((family.far, 80))
+        assert child.stdout.readline() == "accepted\n"
+        if client == "unread":
+            near.sendall(b"never read")
+    finally:
+        child.kill()
+        child.communicate(timeout=10)
+    with near:
+        if client == "idle":
+            assert near.recv(1) == b""
+            near.sendall(b"anybody?")
+        wait_until_closed(near)
+        with pytest.raises(ConnectionError):
+            near.sendall(b"?")
+
+
+def wait_until_closed(end: socket.socket) -> None:
+    """Wait for a reset."""
+    close = 7  # include/net/tcp_states.h
+    deadline = time.monotonic() + 5
+    while end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != close:
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
