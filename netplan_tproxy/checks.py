@@ -11,6 +11,7 @@ import subprocess
 import time
 from collections.abc import Iterable, Sequence
 
+from netplan_tproxy.ping import answers
 from netplan_tproxy.site.model import Check
 
 TRIES = 3
@@ -43,15 +44,11 @@ def passes(check: Check) -> bool:
             socket.create_connection(address, timeout=check.timeout).close()
             return True
         return False
-    return _runs(_command(check), check.timeout)
-
-
-def _command(check: Check) -> list[str]:
     if check.kind == "ping":
-        return ["ping", "-c", "1", "-W", str(max(1, int(check.timeout))), check.target]
-    if check.kind == "dns":
-        return ["getent", "ahosts", check.target]
-    return ["/bin/sh", "-c", check.target]
+        return answers(check.target, check.timeout)
+    # The resolver of the C library knows no time limit of ours: a process can be ended.
+    dns = ["getent", "ahosts", check.target]
+    return _runs(dns if check.kind == "dns" else ["/bin/sh", "-c", check.target], check.timeout)
 
 
 def _runs(command: Sequence[str], timeout: float) -> bool:

@@ -118,10 +118,12 @@ class Check:
 
     kind: str
     target: str
-    timeout: float = 5.0
+    timeout: float = 3.0
 
     def __str__(self) -> str:
         """Return it as messages name it."""
+        if self.kind == "command":
+            return f"probe '{self.target}'"
         return f"check {self.kind} {self.target}"
 
 

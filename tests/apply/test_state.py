@@ -99,7 +99,7 @@ def test_a_journal_of_another_boot_says_nothing(host: Host) -> None:
 
 
 @pytest.mark.parametrize("text", ["[]\n0\n", "{}\n0\n", "nonsense\n0\n"])
-def test_a_damaged_journal_is_refused(host: Host, text: str) -> None:
+def test_a_damaged_journal_is_kept_aside_and_not_trusted(host: Host, text: str) -> None:
     host.applied()
     journal = host.state / "journal.jsonl"
     header = json.loads(ledger(host).read_text())
@@ -107,10 +107,19 @@ def test_a_damaged_journal_is_refused(host: Host, text: str) -> None:
         text = json.dumps({**header, "run": "x", "changes": 7}) + "\n0\n"
     journal.write_text(text)
     with unchanged(host.stare):
-        done = host.apply()
-    assert done.code == 1
-    assert f"{journal}: damaged, or of another version" in done.err
-    journal.unlink()
+        looked = host.apply("--dry-run")
+    assert looked.code == 1
+    assert f"{journal}: damaged, or of another version" in looked.err
+    said = host.applied().out
+    (aside,) = host.state.glob("journal.damaged-*")
+    assert said == [
+        f"the journal of the last run is damaged: kept as {aside} and not trusted; "
+        "what carries our sign is found without it",
+        "no changes",
+    ]
+    assert aside.read_text() == text
+    assert not journal.exists()
+    aside.unlink()
 
 
 def test_a_journal_cut_short_in_its_header_means_that_nothing_was_begun(host: Host) -> None:
