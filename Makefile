@@ -1,9 +1,11 @@
 # Debian 12, root. `make demo` and `make test` install what they need and nothing twice.
 PACKAGES := python3-bpfcc python3-venv linux-libc-dev iproute2 curl nftables tcpdump util-linux procps
+# The proxies of examples/, which the tests run.
+TEST_PACKAGES := haproxy squid v2ray shadowsocks-libev
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format packages clean
+.PHONY: help demo test lint format packages test-packages clean
 
 help:
 	@echo "make demo    see it work, in namespaces that vanish afterwards"
@@ -16,6 +18,20 @@ packages:
 	  dpkg-query -W -f='$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
 	  apt-get update -q && DEBIAN_FRONTEND=noninteractive \
+	  apt-get install -y -q --no-install-recommends $$missing; fi
+
+# A proxy that is installed for the tests must not start on this machine: while it is being
+# installed, the init system is told so (invoke-rc.d(8), /usr/sbin/policy-rc.d).
+test-packages: packages
+	@missing=$$(for p in $(TEST_PACKAGES); do \
+	  dpkg-query -W -f='$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
+	if [ -n "$$missing" ]; then \
+	  policy=/usr/sbin/policy-rc.d; kept=; \
+	  if [ ! -e $$policy ]; then \
+	    printf '#!/bin/sh\nexit 101\n' >$$policy; chmod 755 $$policy; kept=$$policy; \
+	  fi; \
+	  trap '[ -z "$$kept" ] || rm -f "$$kept"' EXIT; \
+	  apt-get update -q && DEBIAN_FRONTEND=noninteractive RUNLEVEL=1 \
 	  apt-get install -y -q --no-install-recommends $$missing; fi
 
 # BCC's module is Debian's, so the environment sees the system's packages.
@@ -39,7 +55,7 @@ lint: packages .venv/dev.stamp
 	$(BIN)/mypy
 	$(BIN)/lint-imports
 
-test: lint
+test: lint test-packages
 	$(BIN)/python -m pytest --max-skips-file=.ci/skips $(PYTEST_ARGS)
 
 format: packages .venv/dev.stamp

@@ -107,7 +107,7 @@ static __always_inline u32 judge_forward(struct __sk_buff *skb, u32 l2, struct p
 		datagram_known(p, k);
 	what = settle(skb, p, c, k, false);
 	if (k->fresh && !p->fragment)
-		track(p, what);
+		track(p, k, what);
 	if (what == OUT_INTERCEPTED && k->flags) {
 		what = assign(skb, p, c);
 		if (what == OUT_NEW && !k->fresh)

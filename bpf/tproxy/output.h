@@ -93,6 +93,8 @@ static __always_inline u32 judge_output(struct __sk_buff *skb, u32 l2, struct pa
 	tcp = p->key.proto == IPPROTO_TCP;
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
+	if (sk && !tcp && sk->protocol == IPPROTO_UDP)
+		k->owner = owner_of(skb);
 	/* Resets and TIME_WAIT acknowledgements leave through a control socket of
 	 * the kernel (before 6.13), which is full but has no port of its own. */
 	if (sk && tcp && (sk->protocol != IPPROTO_TCP || sk->src_port != bpf_ntohs(p->key.sport)))
@@ -112,7 +114,7 @@ static __always_inline u32 judge_output(struct __sk_buff *skb, u32 l2, struct pa
 	what = settle(skb, p, c, k, true);
 	if (k->fresh && !p->fragment) {
 		if (!tcp)
-			track(p, what);
+			track(p, k, what);
 		else if (sk)
 			what = keep(p, sk, what);
 	}

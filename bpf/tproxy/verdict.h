@@ -6,7 +6,25 @@ struct known {
 	u32 outcome;     /* the verdict, when `fresh` is 0 */
 	u32 fresh;       /* first packet of a flow: the policy must be asked */
 	u32 flags;       /* CBF_*: the packet needs the listener */
+	u32 owner;       /* the local UDP socket, as `tracked` has it; 0: not of this host */
 };
+
+#define VERDICT_MASK 3u
+
+/* What stands above the verdict in `tracked`. A socket's cookie is not given out twice,
+ * as its port is: the next one on the tuple has a policy of its own. */
+static __always_inline u32 owner_of(struct __sk_buff *skb)
+{
+	return (u32)bpf_get_socket_cookie(skb) * (VERDICT_MASK + 1);
+}
+
+/* The verdict that was taken for this tuple and this socket; 0: there is none. */
+static __always_inline u32 kept_verdict(struct packet *p, const struct known *k)
+{
+	u32 *kept = tracked.lookup(&p->key);
+
+	return kept && (*kept & ~VERDICT_MASK) == k->owner ? *kept & VERDICT_MASK : 0;
+}
 
 /* A fragment can't be given to a socket, and reassembly would forget who it was for.
  * So one of a flow that is to be intercepted is dropped, with those that follow it,
@@ -14,32 +32,31 @@ struct known {
 static __always_inline void fragment_known(struct packet *p, struct known *k)
 {
 	struct fragment_key key = {};
-
-	u32 *verdict;
+	u32 verdict;
 
 	if (p->fragment == LATER_FRAGMENT) {
 		fragment_key(&key, p);
 		k->outcome = fragments.lookup(&key) ? OUT_FRAGMENT_DROPPED : OUT_FRAGMENT;
 		return;
 	}
-	verdict = tracked.lookup(&p->key);
+	verdict = kept_verdict(p, k);
 	if (!verdict)
 		k->fresh = 1;
 	else
-		k->outcome = *verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
+		k->outcome = verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
 }
 
-/* UDP has no connection: a verdict is kept for the tuple. */
+/* UDP has no connection: a verdict is kept for the tuple and its socket. */
 static __always_inline void datagram_known(struct packet *p, struct known *k)
 {
-	u32 *verdict = tracked.lookup(&p->key);
+	u32 verdict = kept_verdict(p, k);
 
 	k->flags = CBF_DATAGRAM;
 	if (!verdict) {
 		k->fresh = 1;
 		k->flags |= CBF_NEW;
 	} else
-		k->outcome = *verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
+		k->outcome = verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
 }
 
 /* Ask the policy about a fresh flow, and whether anybody listens. */
@@ -72,9 +89,9 @@ static __always_inline u32 verdict_of(u32 outcome)
 								      : VERDICT_BYPASS;
 }
 
-static __always_inline void track(const struct packet *p, u32 outcome)
+static __always_inline void track(const struct packet *p, const struct known *k, u32 outcome)
 {
-	u32 verdict = verdict_of(outcome);
+	u32 verdict = verdict_of(outcome) | k->owner;
 
 	/* Cheap to find out again: no entry. */
 	if (outcome != OUT_NO_PROXY && outcome != OUT_BYPASS_ADDRESS && outcome != OUT_LOCAL)

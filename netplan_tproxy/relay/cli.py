@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _USAGE = 64
-_FILES_PER_FLOW = 2  # of either kind
+_FILES_PER_FLOW = 2  # a connection's two sides; a pair's upstream socket and its answering one
 _FILES_BESIDES = 64
 
 
@@ -73,18 +73,11 @@ def _parser() -> argparse.ArgumentParser:
     add(
         "--listen",
         action="append",
-        default=[],
+        required=True,
         type=_reading(parse_endpoint),
         metavar="ADDRESS:PORT",
-        help="where to accept TCP connections; may be given several times",
-    )
-    add(
-        "--listen-udp",
-        action="append",
-        default=[],
-        type=_reading(parse_endpoint),
-        metavar="ADDRESS:PORT",
-        help="where to receive UDP datagrams; may be given several times",
+        help="where to accept TCP connections and receive UDP datagrams;"
+        " may be given several times",
     )
     add(
         "--mark",
@@ -112,22 +105,23 @@ def _parser() -> argparse.ArgumentParser:
         default=10.0,
         type=_reading(_seconds),
         metavar="SECONDS",
-        help="on SIGTERM, how long connections may take to finish (default 10)",
+        help="on SIGTERM, how long connections may take to finish (default 10);"
+        " answers to datagrams get 2 at most",
     )
     add(
-        "--max-udp-flows",
+        "--udp-max",
         default=4096,
         type=_reading(_positive),
         metavar="N",
-        help="how many pairs of client and destination at once; the least recently used is"
-        " closed for a new one (default 4096)",
+        help="how many pairs of UDP client and destination at once; a new one beyond that ends"
+        " the one silent for longest, and a line says how many (default 4096)",
     )
     add(
         "--udp-idle",
         default=60.0,
         type=_reading(_some_seconds),
         metavar="SECONDS",
-        help="how long such a pair may be silent before it is closed (default 60)",
+        help="how long such a pair may be silent before it is ended (default 60)",
     )
     add(
         "-v",
@@ -140,13 +134,11 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _raise_file_limit(options: Options) -> None:
-    flows = (options.max_connections if options.listen else 0) + (
-        options.max_udp_flows if options.listen_udp else 0
-    )
+    flows = options.max_connections + options.udp_max
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = flows * _FILES_PER_FLOW + _FILES_BESIDES
     if hard != resource.RLIM_INFINITY and wanted > hard:
-        _say(f"{flows} connections need {wanted} open files, the limit is {hard}")
+        _say(f"{flows} connections and pairs need {wanted} open files, the limit is {hard}")
         wanted = hard
     if soft != resource.RLIM_INFINITY and wanted > soft:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
@@ -154,18 +146,14 @@ def _raise_file_limit(options: Options) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM; 0 after a drain, 1 if it cannot run, 64 for a wrong command line."""
-    parser = _parser()
-    given = parser.parse_args(argv)
-    if not given.listen and not given.listen_udp:
-        parser.error("give --listen or --listen-udp at least once")
+    given = _parser().parse_args(argv)
     options = Options(
         listen=tuple(given.listen),
-        listen_udp=tuple(given.listen_udp),
         mark=given.mark,
         max_connections=given.max_connections,
         connect_timeout=given.connect_timeout,
         drain_seconds=given.drain_seconds,
-        max_udp_flows=given.max_udp_flows,
+        udp_max=given.udp_max,
         udp_idle=given.udp_idle,
         verbose=given.verbose,
     )

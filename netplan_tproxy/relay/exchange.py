@@ -19,7 +19,7 @@ _BATCH = 16
 _PATIENCE = 2.0
 
 
-class Refused(Exception):  # noqa: N818 - the relay's verdict on a datagram, not its own failure
+class RefusedError(Exception):
     """This datagram is not carried; the message says why."""
 
 
@@ -36,13 +36,12 @@ class Exchange:
         self._answers = answers
         self._started = self.used = time.monotonic()
         self._asked = 0.0
-        self._counts = {"out": 0, "in": 0, "dropped": 0}
+        self._owed = 0
+        self._out = self._in = self._dropped = 0
         self._complaint = ""
         self.upstream = udpsockets.upstream(first.target, mark)
         try:
-            self.ours = Endpoint.of(self.upstream.getsockname())
-            if self.ours.address == first.target.address:
-                raise Refused("it was sent to this host itself")
+            self.ours = _name_of(self.upstream, first.target)
             self._answering: socket.socket = answers.hold(first.target)
         except BaseException:
             self.upstream.close()
@@ -53,47 +52,60 @@ class Exchange:
 
     @property
     def expects_answer(self) -> bool:
-        """Whether the last word was the client's, and not too long ago."""
-        return time.monotonic() - self._asked < _PATIENCE
+        """Whether there were fewer answers than questions, the last one not too long ago."""
+        return self._owed > 0 and time.monotonic() - self._asked < _PATIENCE
 
     def ask(self, data: memoryview) -> None:
         """Pass one datagram on to the destination."""
         self.used = self._asked = time.monotonic()
         try:
-            try:
-                self.upstream.send(data)
-            except ConnectionError as error:
-                # That was the ICMP answer to an earlier one; this one has not been sent yet.
-                self._complain(error)
-                self.upstream.send(data)
+            self._send(data)
         except OSError as error:
             self._drop(error)
         else:
-            self._counts["out"] += 1
+            self._out += 1
+            self._owed += 1
 
-    def answer(self, buffer: bytearray) -> None:
-        """Pass on what the destination sent, a batch at most."""
+    def _send(self, data: memoryview) -> None:
+        try:
+            self.upstream.send(data)
+        except BlockingIOError:
+            raise
+        except OSError as error:
+            # The ICMP error that an earlier datagram met; this one has not been sent yet.
+            self._owed = 0
+            self._complain(error)
+            self.upstream.send(data)
+
+    def answer(self, buffer: bytearray) -> bool:
+        """Pass on what the destination sent, a batch at most; whether it sent anything."""
         view = memoryview(buffer)
+        heard = False
         for _ in range(_BATCH):
             try:
                 size = self.upstream.recv_into(buffer)
             except BlockingIOError:
-                return
+                break
             except OSError as error:
-                self._asked = 0.0
+                self._owed = 0  # one error may stand for several datagrams
                 self._complain(error)
                 continue
-            self.used = time.monotonic()
-            self._asked = 0.0
-            try:
-                self._answering.sendto(view[:size], self.client)
-            except OSError as error:
-                self._drop(error)
-            else:
-                self._counts["in"] += 1
+            heard = True
+            self._pass_on(view[:size])
+        return heard
+
+    def _pass_on(self, data: memoryview) -> None:
+        self.used = time.monotonic()
+        self._owed = max(0, self._owed - 1)
+        try:
+            self._answering.sendto(data, self.client)
+        except OSError as error:
+            self._drop(error)
+        else:
+            self._in += 1
 
     def _drop(self, error: OSError) -> None:
-        self._counts["dropped"] += 1
+        self._dropped += 1
         self._complain(error)
 
     def _complain(self, error: OSError) -> None:
@@ -106,9 +118,14 @@ class Exchange:
         """End it."""
         self.upstream.close()
         self._answers.release(self.target)
-        counts = self._counts
         took = time.monotonic() - self._started
-        dropped = f", {counts['dropped']} dropped" if counts["dropped"] else ""
-        self._detail(
-            f"{self}: {counts['out']} out, {counts['in']} in{dropped}, {took:.2f} s, {why}"
-        )
+        dropped = f", {self._dropped} dropped" if self._dropped else ""
+        self._detail(f"{self}: {self._out} out, {self._in} in{dropped}, {took:.2f} s, {why}")
+
+
+def _name_of(upstream: socket.socket, target: Endpoint) -> Endpoint:
+    ours = Endpoint.of(upstream.getsockname())
+    # What goes to one of this host's addresses comes from the same address.
+    if ours.address == target.address:
+        raise RefusedError("it was sent to this host itself")
+    return ours

@@ -56,12 +56,11 @@ class Options:
     """One run of the relay."""
 
     listen: tuple[Endpoint, ...] = ()
-    listen_udp: tuple[Endpoint, ...] = ()
     mark: int = 0x2
     max_connections: int = 4096
     connect_timeout: float = 10.0
     drain_seconds: float = 10.0
-    max_udp_flows: int = 4096
+    udp_max: int = 4096
     udp_idle: float = 60.0
     verbose: bool = False
 

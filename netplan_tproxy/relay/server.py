@@ -32,11 +32,11 @@ class Relay:
         self._listeners: list[socket.socket] = []
         try:
             self._listeners.extend(sockets.listener(where) for where in options.listen)
-            self._datagrams = Datagrams(options, say)
+            self._where = [Endpoint.of(made.getsockname()) for made in self._listeners]
+            self._datagrams = Datagrams(options, self._where, say)
         except BaseException:
             self._close_listeners()
             raise
-        self._where = [Endpoint.of(made.getsockname()) for made in self._listeners]
         self._flows: set[asyncio.Task[None]] = set()
         self._ours: set[Endpoint] = set()
         self._room = asyncio.Semaphore(options.max_connections)
@@ -57,8 +57,7 @@ class Relay:
             loop.add_signal_handler(number, self._on_signal)
         accepting = [asyncio.create_task(self._accept(made)) for made in self._listeners]
         self._datagrams.start()
-        udp = (f"udp {where}" for where in self._datagrams.where)
-        self._say(f"listening on {', '.join([*map(str, self._where), *udp])}")
+        self._say(f"listening on {', '.join(map(str, self._where))}")
         stop = asyncio.create_task(self._stopping.wait())
         try:
             # An accept loop ends only by an error that no retry can mend.

@@ -91,7 +91,10 @@ def upstream(target: Endpoint, mark: int) -> socket.socket:
 
 
 def answering(target: Endpoint, mark: int) -> socket.socket:
-    """Make a socket that sends as if it were the target, and that receives nothing."""
+    """Make a socket that sends as if it were the target, and that receives nothing.
+
+    OSError if some socket of this host has that port on every address and shares it with nobody.
+    """
     made = socket.socket(target.family, socket.SOCK_DGRAM)
     try:
         made.settimeout(0)
@@ -100,9 +103,10 @@ def answering(target: Endpoint, mark: int) -> socket.socket:
         sockets.make_transparent(made, target)
         _mark(made, mark)
         made.bind((target.address, target.port))
-    except OSError:
+    except OSError as error:
         made.close()
-        raise
+        reason = (error.strerror or str(error)).lower()
+        raise OSError(error.errno, f"cannot answer in its name: {reason}") from None
     return made
 
 

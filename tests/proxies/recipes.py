@@ -62,7 +62,7 @@ SQUID = Recipe(
     "squid",
     # As squid.service does, without a copy of the log to syslog.
     ("squid", "--foreground", "-YC", "-f", _file("squid", "squid.conf")),
-    "{client} -> {wanted} TCP_MISS/200 GET",
+    "{client} -> {wanted} TCP_[A-Z_]+/200 GET",
     ("tcp4", "tcp6"),
     _HOST,
     log_directory="/var/log/squid",

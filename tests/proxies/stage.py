@@ -11,25 +11,19 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-import pytest
-
-from netplan_tproxy import cli, run
+from netplan_tproxy import cli
+from netplan_tproxy.site.load import load
 from tests.lab import HttpServer, Lab, Namespace, Packet
-from tests.proxies import dns, site_files
+from tests.proxies import dns
 from tests.proxies.recipes import SERVERS, SHADOWSOCKS_SERVER, Recipe
+from tests.traffic.support import introduce
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
-CLIENTS = ("plain", "bound", "lan")
-"""Kinds of clients: of this host, of this host and bound to the uplink, behind this host."""
+CLIENTS = {"plain": ("host", ""), "bound": ("host", "wan0"), "lan": ("lan", "")}
+"""Clients of this host, of this host and bound to the uplink, and behind this host."""
 
-_ADDRESSES = {
-    ("host", 4): "10.77.0.2",
-    ("host", 6): "fd77::2",
-    ("lan", 4): "10.79.0.2",
-    ("lan", 6): "fd79::2",
-}
 
 _PATIENCE = 10.0
 
@@ -49,12 +43,11 @@ class Stage:
         self.recipe = recipe
         self._folder = folder
         self._log = folder / "output"
-        self._site = site_files.read(str(recipe.site))
+        self._site = load(recipe.site)
         self._daemon: subprocess.Popen[str] | None = None
 
     def tproxy_apply(self, *arguments: str) -> None:
-        with self.lab.host.entered(), pytest.MonkeyPatch.context() as patch:
-            patch.setattr(run, "load", site_files.read)
+        with self.lab.host.entered():
             assert cli.main(list(arguments)) == 0
 
     def apply(self) -> None:
@@ -161,16 +154,18 @@ def staged(recipe: Recipe, folder: Path) -> Iterator[Stage]:
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(Lab(lan=True, ipv6=True))
         lab.net.run(["ip", "address", "add", SHADOWSOCKS_SERVER, "dev", "lo"])
+        introduce(lab)
         for version, address in SERVERS.items():
             stack.enter_context(HttpServer(lab.net, address))
             family = socket.AF_INET if version == 4 else socket.AF_INET6
-            bound = lab.net.socket(family, socket.SOCK_DGRAM)
-            bound.bind((address, 53))
-            stack.enter_context(dns.DnsServer(bound))
+            answering = lab.net.socket(family, socket.SOCK_DGRAM)
+            answering.bind((address, 53))
+            stack.enter_context(dns.DnsServer(answering))
         made = Stage(lab, recipe, folder)
         if recipe.server:
             lab.net.popen(recipe.server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            made.until(lambda: bool(bound(lab.net, "-t") & SHADOWSOCKS), "the server listens")
+            where = f"{SHADOWSOCKS_SERVER}:8388"
+            made.until(lambda: where in bound(lab.net, "-t"), "the server listens")
         made.start()
         made.apply()
         yield made

@@ -1,4 +1,4 @@
-"""A relay in HOST that gets all TCP of the LAN, and sockets on both far sides of it."""
+"""A relay in HOST that gets all TCP and UDP of the LAN, and sockets on both far sides of it."""
 
 from __future__ import annotations
 
@@ -25,8 +25,9 @@ RULES = """
 table inet lab {
   chain steer {
     type filter hook prerouting priority mangle
-    iifname lan0 meta nfproto ipv4 meta l4proto tcp tproxy ip to 127.0.0.1:9040 meta mark set 1
-    iifname lan0 meta nfproto ipv6 meta l4proto tcp tproxy ip6 to [::1]:9040 meta mark set 1
+    iifname != lan0 accept
+    meta nfproto ipv4 meta l4proto { tcp, udp } tproxy ip to 127.0.0.1:9040 meta mark set 1
+    meta nfproto ipv6 meta l4proto { tcp, udp } tproxy ip6 to [::1]:9040 meta mark set 1
   }
 }
 """

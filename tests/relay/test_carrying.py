@@ -22,12 +22,6 @@ pytestmark = pytest.mark.lab
 
 
 @pytest.fixture
-def setup() -> Iterator[tuple[Lab, bench.Running]]:
-    with bench.relayed() as made:
-        yield made
-
-
-@pytest.fixture
 def pair(setup: tuple[Lab, bench.Running]) -> Iterator[tuple[socket.socket, socket.socket]]:
     """A LAN client and the server's end of its connection."""
     lab, _ = setup

@@ -1,0 +1,85 @@
+"""Every recipe of ``examples/`` works as it stands, with Debian's own daemon."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab import Capture, diff_snapshots, snapshot
+from tests.proxies import dns
+from tests.proxies.recipes import RECIPES, SERVERS, Recipe
+from tests.proxies.stage import CLIENTS, Stage, of_client, staged
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+
+ADDRESSES = {
+    ("host", 4): "10.77.0.2",
+    ("host", 6): "fd77::2",
+    ("lan", 4): "10.79.0.2",
+    ("lan", 6): "fd79::2",
+}
+
+
+@pytest.fixture(scope="module", params=RECIPES, ids=lambda recipe: recipe.name)
+def stage(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Stage]:
+    recipe: Recipe = request.param
+    with staged(recipe, tmp_path_factory.mktemp(recipe.name)) as made:
+        yield made
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_pages_come_through_the_proxy(stage: Stage, client: str) -> None:
+    where, _ = CLIENTS[client]
+    for version in stage.recipe.versions("tcp"):
+        with Capture(stage.lab.net, "isp0") as wire:
+            answer = stage.fetch(client, version)
+            end = ADDRESSES[where, version], answer.port
+            assert of_client(wire.arrived(), "tcp", end) == []
+        assert answer.body == f"hello from the internet, {stage.recipe.far[version]}\n"
+        stage.wait_for_log(end, (SERVERS[version], 80))
+
+
+@pytest.mark.parametrize("client", CLIENTS)
+def test_names_are_resolved_through_the_proxy(stage: Stage, client: str) -> None:
+    where, _ = CLIENTS[client]
+    for version in stage.recipe.versions("udp"):
+        with stage.udp(client, version) as resolver, Capture(stage.lab.net, "isp0") as wire:
+            for number in (1, 2):
+                asked = dns.question(number)
+                resolver.sendto(asked, (SERVERS[version], 53))
+                said, sender = resolver.recvfrom(1024)
+                assert said == dns.answer(asked)
+                assert sender[:2] == (SERVERS[version], 53)
+            end = ADDRESSES[where, version], resolver.getsockname()[1]
+            assert of_client(wire.arrived(), "udp", end) == []
+        stage.wait_for_log(end, (SERVERS[version], 53))
+
+
+def test_a_second_apply_changes_nothing(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
+    stage.apply()
+    assert capsys.readouterr().out == "no changes\n"
+
+
+def test_a_proxy_that_is_started_anew_serves_at_once(stage: Stage) -> None:
+    stage.stop()
+    assert stage.curl("plain", 4).returncode == 7  # refused: nothing goes out past the proxy
+    stage.start()
+    assert stage.fetch("plain", 4).body.startswith("hello from the internet")
+
+
+def test_destroy_leaves_no_trace_under_a_running_proxy(stage: Stage) -> None:
+    applied = snapshot(stage.lab.host)
+    stage.tproxy_apply("--destroy")
+    bare = snapshot(stage.lab.host)
+    assert bare["filters"] == []
+    stage.apply()
+    stage.tproxy_apply("--destroy")
+    assert diff_snapshots(bare, snapshot(stage.lab.host)) == []
+    stage.apply()
+    assert len(snapshot(stage.lab.host)["filters"]) == len(applied["filters"])
