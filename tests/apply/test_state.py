@@ -113,8 +113,10 @@ def test_a_damaged_journal_is_kept_aside_and_not_trusted(host: Host, text: str) 
     said = host.applied().out
     (aside,) = host.state.glob("journal.damaged-*")
     assert said == [
-        f"the journal of the last run is damaged: kept as {aside} and not trusted; "
-        "what carries our sign is found without it",
+        (
+            f"the journal of the last run is damaged: kept as {aside} and not trusted; "
+            "what carries our sign is found without it"
+        ),
         "no changes",
     ]
     assert aside.read_text() == text

@@ -1,0 +1,100 @@
+"""Random site files, and random things of others that are there before and stay."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from hypothesis import strategies as st
+
+PORTS = (9040, 9041)
+MARKS = ("0x1/0x1", "0x40/0xf0", "0x100/0x100")
+TABLES = (100, 101)
+
+
+class Foreign(NamedTuple):
+    """How somebody puts a thing there, and takes it away."""
+
+    put: str
+    take: str
+
+
+FOREIGN = (
+    Foreign(
+        "ip rule add prio 1000 fwmark 0x8/0x8 lookup 100 proto 7",
+        "ip rule del prio 1000 fwmark 0x8/0x8 lookup 100 proto 7",
+    ),
+    # The very same as ours may be.
+    Foreign(
+        "ip rule add prio 1000 fwmark 0x1/0x1 lookup 100",
+        "ip rule del prio 1000 fwmark 0x1/0x1 lookup 100",
+    ),
+    Foreign(
+        "ip route add local default dev lo table 101 proto 7",
+        "ip route del local default dev lo table 101 proto 7",
+    ),
+    Foreign("ip route add 192.0.2.0/24 dev wan0 table 100", "ip route del 192.0.2.0/24 table 100"),
+    Foreign("tc qdisc add dev wan0 clsact", "tc qdisc del dev wan0 clsact"),
+    Foreign(
+        "tc qdisc add dev wan1 clsact;"
+        "tc filter add dev wan1 egress prio 20 handle 7 protocol all bpf da bytecode 1,6_0_0_0",
+        "tc qdisc del dev wan1 clsact",
+    ),
+    Foreign(
+        "sysctl -qw net.ipv4.conf.lo.accept_local=1", "sysctl -qw net.ipv4.conf.lo.accept_local=0"
+    ),
+)
+
+
+def sites() -> st.SearchStrategy[str]:
+    """Give the text of a site file that every lab with two uplinks can carry."""
+    return st.builds(
+        _text,
+        uplinks=st.sampled_from([("wan0",), ("wan1",), ("wan0", "wan1")]),
+        port=st.sampled_from(PORTS),
+        udp=st.booleans(),
+        ipv6=st.booleans(),
+        mark=st.sampled_from(MARKS),
+        table=st.sampled_from(TABLES),
+        priority=st.sampled_from([None, 900, 1000]),
+        ttl=st.sampled_from([None, 33, 65]),
+        networks=st.sampled_from([(), ("10.0.0.0/8",), ("10.0.0.0/8", "192.0.2.0/24")]),
+        ports=st.sampled_from([None, "[80]", "[80, 443, 8000-8999]"]),
+        down=st.sampled_from(["drop", "bypass"]),
+    )
+
+
+def _text(
+    *,
+    uplinks: tuple[str, ...],
+    port: int,
+    udp: bool,
+    ipv6: bool,
+    mark: str,
+    table: int,
+    priority: int | None,
+    ttl: int | None,
+    networks: tuple[str, ...],
+    ports: str | None,
+    down: str,
+) -> str:
+    kinds = ["tcp"] + ["udp"] * udp + ["tcp6"] * ipv6
+    routes = ["{to: default}"] + ['{to: "::/0"}'] * ipv6
+    rule = f"{{mark: intercept, table: {table}"
+    rule += f", priority: {priority}}}" if priority else "}"
+    lines = [
+        "version: 1",
+        f"interfaces: {{{', '.join(f'{name}: {{}}' for name in uplinks)}}}",
+        f"proxy: {{{', '.join(f'{kind}: {{port: {port}}}' for kind in kinds)}, when_down: {down}}}",
+        f"marks: {{intercept: {mark}}}",
+        f"route_tables: {{{table}: [{', '.join(routes)}]}}",
+        f"rules: [{rule}]",
+    ]
+    lines += [f"sysctls: {{net.ipv4.ip_default_ttl: {ttl}}}"] if ttl else []
+    lines += [f"bypass: {{to: [{', '.join(networks)}]}}"] if networks else []
+    lines += [f"intercept: {{ports: {ports}}}"] if ports else []
+    return "\n".join(lines) + "\n"
+
+
+def foreigners() -> st.SearchStrategy[list[Foreign]]:
+    """Give some of them, in the order in which they come."""
+    return st.lists(st.sampled_from(FOREIGN), unique=True, max_size=4)
