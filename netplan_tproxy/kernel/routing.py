@@ -79,9 +79,7 @@ class Routing(Rtnetlink):
         """Read all devices, by name."""
         with self._doing("read links"):
             return {
-                name: Link(
-                    name, link["index"], link["ifi_type"], link.get_attr("IFLA_MASTER") or 0
-                )
+                name: Link(name, link["index"], link["ifi_type"], link.get_attr("IFLA_MASTER") or 0)
                 for link in self._dump(self._ip.get_links)
                 if (name := link.get_attr("IFLA_IFNAME"))
             }
