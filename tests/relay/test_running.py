@@ -23,7 +23,9 @@ def test_a_sigterm_lets_running_connections_finish() -> None:
             relay.process.terminate()
             relay.wait_for_line("draining 1 connections for up to 10 s")
             # Without a listener nftables lets the next one pass by the relay.
-            bench.client(lab, port=7).close()
+            with bench.client(lab, port=7) as direct:
+                direct.shutdown(socket.SHUT_WR)
+                assert bench.read_all(direct) == b""
             near.sendall(b"after")
             near.shutdown(socket.SHUT_WR)
             assert bench.read_all(near) == b"after"
