@@ -19,15 +19,22 @@ from tests.frames.wire import IPV4, IPV6, SERVICE_VLAN, VLAN, protocol_of
 Send = Callable[[bytes], object]
 
 _TUNSETIFF, _IFF_TUN = 0x400454CA, 1
+_SOL_PACKET, _PACKET_QDISC_BYPASS = 263, 20  # packet(7); the egress filter is passed by as well
 _VLAN_HEADER = 4
 _SETTLE = 2.0
 
 
 def silence(stage: Stage) -> None:
-    """Let LAN answer nothing, not even ARP, so that what arrives is only what a test sends."""
+    """Let LAN say nothing of its own, so that what arrives is only what a test sends.
+
+    Without addresses it still leaves its multicast groups, seconds later.
+    """
     assert stage.lab.lan is not None
     for family in ("-4", "-6"):
         stage.lab.lan.run(["ip", family, "address", "flush", "dev", "eth0"])
+    stage.lab.lan.run(["tc", "qdisc", "replace", "dev", "eth0", "clsact"])
+    drop = "filter replace dev eth0 egress prio 1 handle 1 protocol all bpf da bytecode"
+    stage.lab.lan.run(["tc", *drop.split(), "1,6 0 0 2,"])
 
 
 @contextmanager
@@ -37,6 +44,7 @@ def wire(stage: Stage) -> Iterator[Send]:
     with stage.lab.lan.entered():
         raw = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, 0)
     with raw:
+        raw.setsockopt(_SOL_PACKET, _PACKET_QDISC_BYPASS, 1)
         raw.bind(("eth0", 0))
         yield raw.send
 

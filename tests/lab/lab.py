@@ -100,7 +100,7 @@ class Lab:
                 ]
                 net += [f"addr add {wan.gateway6}/64 dev {wan.peer} nodad"]
         addresses = INTERNET + (INTERNET6 if self.ipv6 else ())
-        net += [f"addr add {address} dev lo" for address in addresses]
+        net += [f"addr add {address} dev lo{' nodad' * (':' in address)}" for address in addresses]
         if self.lan is not None:
             self._wire_lan(host, net)
         _batch(self.host, host)

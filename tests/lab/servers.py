@@ -38,9 +38,13 @@ class _Server(socketserver.ThreadingTCPServer):
     def _listener(namespace: Namespace, where: Address) -> socket.socket:
         family = socket.AF_INET6 if ":" in where[0] else socket.AF_INET
         listener = namespace.socket(family)
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(where)
-        listener.listen(512)
+        try:
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            listener.bind(where)
+            listener.listen(512)
+        except OSError:
+            listener.close()
+            raise
         return listener
 
     def process_request(self, request: Any, client_address: Any) -> None:
