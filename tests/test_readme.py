@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -50,9 +51,14 @@ def do(lab: Lab, folder: Path, step: Step) -> None:
     path = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
     options: dict[str, Any] = {"cwd": folder, "env": {**os.environ, "PATH": path}}
     if step.command.endswith(" &"):
-        lab.host.popen(["bash", "-c", f"exec {step.command.removesuffix(' &')}"], **options)
+        command = ["bash", "-c", f"exec {step.command.removesuffix(' &')}"]
         port = re.search(r":(\d+)", step.command)
-        assert port, "a background command must say where it listens"
+        if port is None:
+            waiting = lab.host.popen(command, stdout=subprocess.PIPE, **options)
+            assert waiting.stdout is not None
+            assert any("goes back in" in line for line in waiting.stdout)
+            return
+        lab.host.popen(command, **options)
         listening = f"until ss -Hltn 'sport = :{port[1]}' | grep -q .; do sleep 0.02; done"
         lab.host.run(["timeout", "10", "bash", "-c", listening])
         return

@@ -19,7 +19,10 @@ ROUTE = 1  # the number of the route among the changes of the first apply
 
 
 def typing(host: Host, *lines: str) -> Callable[[], None]:
-    return lambda: host.sh(*lines) and None
+    def type_them() -> None:
+        host.sh(*lines)
+
+    return type_them
 
 
 @pytest.mark.parametrize("step", [0, CHANGES - 6, CHANGES - 2, CHANGES - 1])

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import socket
 import subprocess
 from collections import Counter
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import bpfquery
@@ -63,15 +63,24 @@ def _filters(devices: Sequence[str], *, keep_ids: bool) -> list[str]:
 def sysctls() -> list[str]:
     """All readable ``net.*`` of the namespace this thread is in, without the volatile ones."""
     found = []
-    for path in sorted(Path("/proc/sys/net").rglob("*")):
-        name = ".".join(path.parts[3:])
-        if path.is_dir() or _VOLATILE.fullmatch(name):
-            continue
-        try:
-            found.append(f"{name} = {' '.join(path.read_text().split())}")
-        except OSError:  # write-only, or not for this namespace
-            continue
-    return found
+    for folder, _, names in os.walk("/proc/sys/net"):
+        prefix = folder.removeprefix("/proc/sys/").replace("/", ".")
+        for name in names:
+            full = f"{prefix}.{name}"
+            if _VOLATILE.fullmatch(full):
+                continue
+            try:
+                fd = os.open(f"{folder}/{name}", os.O_RDONLY)
+            except OSError:  # write-only
+                continue
+            try:
+                value = os.read(fd, 65536).decode()
+            except OSError:  # not for this namespace
+                continue
+            finally:
+                os.close(fd)
+            found.append(f"{full} = {' '.join(value.split())}")
+    return sorted(found)
 
 
 def _bpffs() -> list[str]:
