@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,7 +20,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def pytest_configure() -> None:
     if isolate.is_root():
-        isolate.enter_private()
+        isolate.enter_private(anew="LAB_ANEW" in os.environ)
         isolate.exit_on_sigterm()
 
 

@@ -37,7 +37,7 @@ def test_three_hundred_histories_keep_the_four_promises() -> None:
                 "tests/properties/histories.py",
             ],
             cwd=ROOT,
-            env={**os.environ, "HISTORIES": str(-(-EXAMPLES // share))},
+            env={**os.environ, "LAB_ANEW": "1", "HISTORIES": str(-(-EXAMPLES // share))},
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
