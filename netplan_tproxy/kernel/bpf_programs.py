@@ -114,6 +114,9 @@ def explained(name: str, refusal: KernelError, log: str) -> TproxyError:
         since = _SINCE.get(helper)
         wants = f" (requires Linux >= {since})" if since else ""
         return TproxyError(f"program {name}: {helper} not supported{wants}; nothing was touched")
+    if "!root" in log:
+        message = f"program {name}: CAP_PERFMON missing: the verifier asks it of who loads programs"
+        return TproxyError(f"{message}; nothing was touched")
     said = [line for line in log.splitlines() if line and not line.startswith("processed ")]
     last = f" ({said[-1].strip()})" if said else ""
     return KernelError(f"{refusal}{last}", refusal.errno)

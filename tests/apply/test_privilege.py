@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 from tests.apply.support import SITE, STATE, Host, unchanged
+from tests.apply.test_drift import put_other_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -59,6 +62,53 @@ def test_root_needs_no_more_than_the_two_where_bpffs_is_mounted(host: Host, read
     assert (done.code, done.err) == (0, "")
     assert host.apply().out == ["no changes"]
     assert host.spawn("--destroy", prefix=prefix).code == 0
+
+
+ENOUGH = ("net_admin", "bpf", "perfmon")
+
+
+@pytest.fixture
+def own(readable: Path) -> Iterator[str]:
+    """A state directory of nobody's own, as an option."""
+    del readable
+    path = Path("/run/own")
+    path.mkdir()
+    os.chown(path, 65534, 65534)
+    yield f"--state-dir={path}"
+    shutil.rmtree(path)
+
+
+def test_nobody_with_three_capabilities_can_do_it_all(host: Host, readable: Path, own: str) -> None:
+    with unchanged(host.look):
+        done = host.spawn(str(readable), own, prefix=having(*ENOUGH))
+        assert (done.code, done.err) == (0, "")
+        for capabilities in (ENOUGH, ("net_admin", "bpf")):
+            prefix = having(*capabilities)
+            assert host.spawn(str(readable), own, prefix=prefix).out == ["no changes"]
+        assert host.spawn("--destroy", own, prefix=having("net_admin", "bpf")).code == 0
+
+
+def test_loading_programs_takes_a_third_capability(host: Host, readable: Path, own: str) -> None:
+    with unchanged(host.look):
+        done = host.spawn(str(readable), own, prefix=having("net_admin", "bpf"))
+    assert done.code == 1
+    assert done.err.startswith("tproxy-apply: program ")
+    assert ": CAP_PERFMON missing: " in done.err
+    assert done.err.endswith("; nothing was touched\n")
+
+
+def test_taking_over_a_filter_takes_sys_admin(host: Host, readable: Path, own: str) -> None:
+    host.sh("tc qdisc add dev wan0 clsact")
+    put_other_program(host, "theirs")
+    with unchanged(host.look):
+        options = [str(readable), own, "--adopt"]
+        done = host.spawn(*options, prefix=having(*ENOUGH))
+        assert done.code == 1
+        assert "Operation not permitted" in done.err
+        assert done.err.endswith("; nothing was touched\n")
+        assert host.spawn(*options, prefix=having(*ENOUGH, "sys_admin")).code == 0
+        host.spawn("--destroy", own, prefix=having(*ENOUGH, "sys_admin"))
+    host.sh("tc qdisc del dev wan0 clsact")
 
 
 def test_the_capabilities_alone_do_not_open_the_state_directory(host: Host, readable: Path) -> None:
