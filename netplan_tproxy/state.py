@@ -14,18 +14,17 @@ in each file guards against a directory that does.
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import json
 import os
 import secrets
-import stat
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from netplan_tproxy.errors import DamagedError, LockedError, TproxyError
+from netplan_tproxy.errors import DamagedError, TproxyError
+from netplan_tproxy.files import locked, require_private, sync_directory, write_file
 from netplan_tproxy.kinds import Kinds, from_json
 from netplan_tproxy.model import Change, Id, Ledger, Owned, to_json
 from netplan_tproxy.watchdog import Process, now
@@ -67,7 +66,7 @@ class State:
         fd = None
         for _ in range(_MOST_TRIES):
             self._make_directory()
-            fd = _locked(self._directory / "lock", deadline)
+            fd = locked(self._directory / "lock", deadline)
             if fd is not None:
                 break
         else:
@@ -95,7 +94,7 @@ class State:
             for directory in (self._root, self._directory):
                 with contextlib.suppress(FileExistsError):
                     directory.mkdir(mode=0o700)
-                _require_private(directory)
+                require_private(directory)
         except OSError as refusal:
             message = f"state directory {self._directory}: {refusal.strerror}; nothing was touched"
             raise TproxyError(message) from refusal
@@ -143,9 +142,9 @@ class State:
     def _replace(self, name: str, values: dict[str, Any]) -> None:
         path = self._directory / name
         aside = path.with_suffix(".new")
-        _write(aside, json.dumps(values, indent=1) + "\n", os.O_TRUNC)
+        write_file(aside, json.dumps(values, indent=1) + "\n", os.O_TRUNC)
         aside.rename(path)
-        _sync_directory(self._directory)
+        sync_directory(self._directory)
 
     def _values(self, name: str) -> dict[str, Any] | None:
         """Parse a file; None when there is none of this boot."""
@@ -164,8 +163,8 @@ class State:
         try:
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
             with os.fdopen(fd, encoding="utf-8") as file:
-                _require_private(self._root)
-                _require_private(self._directory)
+                require_private(self._root)
+                require_private(self._directory)
                 return file.read()
         except FileNotFoundError:
             return ""
@@ -262,8 +261,8 @@ class State:
         pairs = [[to_json(change.before), to_json(change.after)] for change in changes]
         try:
             values = {**self._stamp, "run": secrets.token_hex(8), "changes": pairs}
-            _write(self._journal, json.dumps(values) + "\n", os.O_TRUNC)
-            _sync_directory(self._directory)
+            write_file(self._journal, json.dumps(values) + "\n", os.O_TRUNC)
+            sync_directory(self._directory)
         except OSError as refusal:
             self.abandon()
             message = f"{self._journal}: {refusal.strerror}; nothing was touched"
@@ -271,7 +270,7 @@ class State:
 
     def intend(self, index: int) -> None:
         """Write down that change number ``index`` is being made."""
-        _write(self._journal, f"{index}\n", os.O_APPEND)
+        write_file(self._journal, f"{index}\n", os.O_APPEND)
 
     def commit(self, ledger: Ledger) -> None:
         """Make ``ledger`` the truth; from here on the run counts as done."""
@@ -317,62 +316,3 @@ class State:
 
 def _boot_id() -> str:
     return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-
-
-def _require_private(directory: Path) -> None:
-    """Raise TproxyError unless nobody else can put files there."""
-    status = directory.lstat()
-    private = status.st_uid == os.geteuid() and not status.st_mode & 0o022
-    if not (stat.S_ISDIR(status.st_mode) and private):
-        message = f"state directory {directory}: not ours alone; nothing was touched"
-        raise TproxyError(message)
-
-
-def _locked(path: Path, deadline: float) -> int | None:
-    """Open and lock ``path``; None when its holder removed it meanwhile."""
-    try:
-        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
-    except FileNotFoundError:
-        return None
-    except OSError as refusal:
-        message = f"{path}: {refusal.strerror}; nothing was touched"
-        raise TproxyError(message) from refusal
-    try:
-        _wait_for(fd, deadline)
-        if path.exists() and os.path.samestat(os.fstat(fd), path.lstat()):
-            return fd
-    except BaseException:
-        os.close(fd)
-        raise
-    os.close(fd)
-    return None
-
-
-def _wait_for(fd: int, deadline: float) -> None:
-    while True:
-        try:
-            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            if time.monotonic() >= deadline:
-                holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
-                message = f"another run holds the lock (process {holder}); nothing was touched"
-                raise LockedError(message) from None
-            time.sleep(0.05)
-        else:
-            return
-
-
-def _write(path: Path, text: str, how: int) -> None:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | how
-    with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(fd)
-    finally:
-        os.close(fd)

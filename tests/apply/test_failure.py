@@ -165,7 +165,7 @@ def test_a_full_state_directory_leaves_everything_as_it_was(
     host: Host, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
-    target = "netplan_tproxy.state._write" if method == "begin" else None
+    target = "netplan_tproxy.state.write_file" if method == "begin" else None
     with unchanged(host.stare), monkeypatch.context() as patch:
         if target:
             patch.setattr(target, lambda *_: raising(full)())

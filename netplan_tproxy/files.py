@@ -1,0 +1,72 @@
+"""Files that nobody else can put a hand on: locked, written to the disk, not led astray."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import stat
+import time
+from pathlib import Path
+
+from netplan_tproxy.errors import LockedError, TproxyError
+
+
+def require_private(directory: Path) -> None:
+    """Raise TproxyError unless nobody else can put files there."""
+    status = directory.lstat()
+    private = status.st_uid == os.geteuid() and not status.st_mode & 0o022
+    if not (stat.S_ISDIR(status.st_mode) and private):
+        message = f"state directory {directory}: not ours alone; nothing was touched"
+        raise TproxyError(message)
+
+
+def locked(path: Path, deadline: float) -> int | None:
+    """Open and lock ``path``; None when its holder removed it meanwhile."""
+    try:
+        fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    except FileNotFoundError:
+        return None
+    except OSError as refusal:
+        message = f"{path}: {refusal.strerror}; nothing was touched"
+        raise TproxyError(message) from refusal
+    try:
+        _wait_for(fd, deadline)
+        if path.exists() and os.path.samestat(os.fstat(fd), path.lstat()):
+            return fd
+    except BaseException:
+        os.close(fd)
+        raise
+    os.close(fd)
+    return None
+
+
+def _wait_for(fd: int, deadline: float) -> None:
+    while True:
+        try:
+            fcntl.flock(fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() >= deadline:
+                holder = os.pread(fd, 32, 0).decode(errors="replace").strip() or "unknown"
+                message = f"another run holds the lock (process {holder}); nothing was touched"
+                raise LockedError(message) from None
+            time.sleep(0.05)
+        else:
+            return
+
+
+def write_file(path: Path, text: str, how: int) -> None:
+    """Write to the disk; ``how`` is O_TRUNC or O_APPEND. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | how
+    with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def sync_directory(path: Path) -> None:
+    """Bring a directory's names to the disk. Raises OSError."""
+    fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(fd)
+    finally:
+        os.close(fd)
