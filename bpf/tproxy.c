@@ -22,6 +22,7 @@
 #include "tproxy/maps.h"
 #include "tproxy/count.h"
 #include "tproxy/parse.h"
+#include "tproxy/sets.h"
 #include "tproxy/policy.h"
 #include "tproxy/listener.h"
 #include "tproxy/refuse.h"

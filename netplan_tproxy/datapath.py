@@ -9,11 +9,13 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-from netplan_tproxy.layouts import MAPS
+from netplan_tproxy import fastpath
+from netplan_tproxy.layouts import FLOWS, MAPS, SETS, MapLayout
 from netplan_tproxy.site.model import Site
 
 LICENSE = "Dual BSD/GPL"
 SOURCE = "tproxy.c"
+_SCHED_CLS = fastpath.Type(3, 0)
 
 # What became of a packet, in the order of enum outcome (bpf/tproxy/consts.h).
 OUTCOMES = (
@@ -50,9 +52,30 @@ def places(site: Site, link_types: Mapping[str, int]) -> list[Place]:
     return found
 
 
+def programs(site: Site, link_types: Mapping[str, int]) -> list[str]:
+    """Name the programs that a site needs, each once."""
+    wanted = {place.program: None for place in places(site, link_types)}
+    return [*wanted, *(fastpath.TYPES if site.fastpath.enabled else ())]
+
+
+def maps(site: Site) -> tuple[MapLayout, ...]:
+    """Give the maps that a site needs."""
+    return MAPS + (fastpath.MAPS if site.fastpath.enabled else ())
+
+
+def source_of(program: str) -> str:
+    """Name the file that a program is made from."""
+    return fastpath.SOURCE if program in fastpath.TYPES else SOURCE
+
+
+def type_of(program: str) -> fastpath.Type:
+    """Give the type to load a program with."""
+    return fastpath.TYPES.get(program, _SCHED_CLS)
+
+
 def pin_of(program: str) -> str:
     """Name a program's pin: it holds the digest of its source."""
-    return f"{program}@{source_digest()}"
+    return f"{program}@{source_digest(source_of(program))}"
 
 
 def defines(programs: Iterable[str]) -> dict[str, str]:
@@ -69,14 +92,14 @@ def bpf_directory() -> Path:
 
 
 @cache
-def program_source() -> str:
+def program_source(source: str = SOURCE) -> str:
     """Give the programs as one text, each of our own headers put in at its first include.
 
     BCC rewrites map calls in the main file alone: in a header that it includes by itself
     they would stay calls through a null pointer.
     """
     seen: set[Path] = set()
-    return _expanded(bpf_directory() / SOURCE, seen)
+    return _expanded(bpf_directory() / source, seen)
 
 
 _INCLUDE = re.compile(r'^#include "([^"]+)"\n', re.MULTILINE)
@@ -94,10 +117,11 @@ def _expanded(path: Path, seen: set[Path]) -> str:
 
 
 @cache
-def source_digest() -> str:
-    """Identify the programs: their source and the layouts of their maps.
+def source_digest(source: str = SOURCE) -> str:
+    """Identify the programs of a source: their text and the layouts of their maps.
 
     Returns 12 hexadecimal digits.
     """
-    parts = [program_source(), *(layout.pin for layout in MAPS)]
+    used = MAPS if source == SOURCE else (*fastpath.MAPS, FLOWS, SETS)
+    parts = [program_source(source), *(layout.pin for layout in used)]
     return hashlib.sha256("\0".join(parts).encode()).hexdigest()[:12]

@@ -34,6 +34,7 @@ class CompiledPolicy:
 
     ids: SetIds
     sets: tuple[PolicySet, ...]
+    fast_ports: int = 0
 
 
 def compile_policy(
@@ -52,6 +53,7 @@ def compile_policy(
         ("bypass.ports", _named(policy.bypass_ports or None)),
         ("bypass.users", _exact(uids, 32)),
         ("bypass.cgroups", _exact(groups, 64)),
+        ("fastpath.ports", _named(site.fastpath.ports) if site.fastpath.enabled else None),
     ]
     sets: dict[int, PolicySet] = {}
     ids = []
@@ -62,7 +64,8 @@ def compile_policy(
         made = make_set(what, prefixes)
         sets.setdefault(made.id, made)
         ids.append(made.id)
-    return CompiledPolicy(SetIds(*ids), tuple(sets.values()))
+    *ids, fast_ports = ids
+    return CompiledPolicy(SetIds(*ids), tuple(sets.values()), fast_ports)
 
 
 def make_set(what: str, prefixes: Iterable[Prefix]) -> PolicySet:

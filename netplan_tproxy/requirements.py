@@ -23,6 +23,11 @@ def require_facts(site: Site, facts: Facts) -> None:
         for index, path in enumerate(site.policy.bypass_cgroups)
         if path not in facts.cgroups
     ]
+    unknown += [
+        f"{_place(site, 'fastpath.cgroup')}: no cgroup {path!r} here"
+        for path in site.fastpath_cgroups
+        if path not in facts.cgroups
+    ]
     if unknown:
         raise SiteError([f"{line}; nothing was touched" for line in unknown])
     unfit = [

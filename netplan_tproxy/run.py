@@ -207,7 +207,8 @@ class _Run:
         desired: dict[Id, Resource] = {}
         if self.site is not None:
             policy = self.site.policy
-            facts = self.kernel.facts(policy.bypass_users, policy.bypass_cgroups)
+            cgroups = [*policy.bypass_cgroups, *self.site.fastpath_cgroups]
+            facts = self.kernel.facts(policy.bypass_users, cgroups)
             require_facts(self.site, facts)
             desired = by_id(
                 resource

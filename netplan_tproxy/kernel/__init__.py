@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from netplan_tproxy.kernel.attachments import Attachments
 from netplan_tproxy.kernel.bpf_objects import BpfObjects
 from netplan_tproxy.kernel.identities import resolve_cgroups, resolve_users
 from netplan_tproxy.kernel.netlink import Netlink
@@ -36,6 +37,7 @@ class Kernel:
     def __init__(self) -> None:
         self.netlink = Netlink()
         self.bpf = BpfObjects()
+        self.attachments = Attachments(self.bpf)
 
     def links(self) -> dict[str, Link]:
         """Read the devices by name, afresh: they come and go."""
@@ -48,6 +50,7 @@ class Kernel:
     def build(self) -> None:
         """Build aside what was asked for one by one. Raises TproxyError."""
         self.bpf.build_programs()
+        self.bpf.drop_drained()
 
     def after_fork(self) -> None:
         """Go on in a child process: a netlink socket can't serve two."""

@@ -8,13 +8,15 @@ Objects that a change takes away are held too, so that undo puts the same ones b
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from netplan_tproxy import datapath
+from netplan_tproxy import datapath, fastpath
 from netplan_tproxy.errors import KernelError, TproxyError
-from netplan_tproxy.kernel import bpf_maps, bpf_programs, bpffs
+from netplan_tproxy.kernel import bpf_maps, bpf_programs, bpffs, draining
 from netplan_tproxy.kernel.bpf_sets import BpfSets
+from netplan_tproxy.kernel.btf import rmem_alloc_offset
 from netplan_tproxy.kernel.compiler import compile_programs
 from netplan_tproxy.kernel.libbpf import Fd
 from netplan_tproxy.kernel.netns_id import netns_cookie
@@ -22,7 +24,7 @@ from netplan_tproxy.layouts import MAPS, SETS
 
 DEFAULT_MOUNT = "/sys/fs/bpf"
 _OURS = "netplan-tproxy"
-_SCHED_CLS = 3
+_LAYOUTS = MAPS + fastpath.MAPS
 # What the kernel itself puts into each new bpffs (kernel/bpf/inode.c).
 _PRELOADED = ("maps.debug", "progs.debug")
 
@@ -89,7 +91,7 @@ class BpfObjects:
 
     def build_map(self, pin: str) -> None:
         """Create a map aside. Raises KernelError."""
-        layout = next(layout for layout in MAPS if layout.pin == pin)
+        layout = next(layout for layout in _LAYOUTS if layout.pin == pin)
         self._maps[pin] = bpf_maps.create_map(bpf_maps.spec_of(layout))
 
     def hold_map(self, pin: str) -> None:
@@ -101,17 +103,35 @@ class BpfObjects:
         self._pin("maps", pin, self._maps[pin])
 
     def unpin_map(self, pin: str) -> None:
-        """Remove a pin; none is fine."""
+        """Remove a pin; none is fine. What waits in ``socks`` is read first, or it waits on."""
+        if pin == fastpath.SOCKS.pin and (self._directory("maps") / pin).exists():
+            with self._open("maps", pin) as fd:
+                drained = draining.wait_for_readers(fd)
+                if not drained:
+                    self._pin("draining", f"{pin}.{bpf_maps.map_info(fd).id}", fd)
         self._unpin("maps", pin)
 
-    def _map_fd(self, pin: str) -> Fd:
+    def drop_drained(self) -> None:
+        """Let go of what stalled readers of an earlier fast path have read by now."""
+        for path in self._pins("draining"):
+            with bpf_maps.open_pinned(str(path)) as fd:
+                drained = draining.is_read(fd)
+            if drained:
+                self._unpin("draining", path.name)
+
+    def map_fd(self, pin: str) -> Fd:
+        """Give a map that was built aside, or the pinned one. Raises KernelError."""
         if pin not in self._maps:
             self.hold_map(pin)
         return self._maps[pin]
 
+    def open_map(self, pin: str) -> Fd:
+        """Open the pinned map. Raises KernelError."""
+        return self._open("maps", pin)
+
     def _sets_map(self) -> Fd | None:
         try:
-            return self._map_fd(SETS.pin)
+            return self.map_fd(SETS.pin)
         except KernelError:
             return None
 
@@ -126,11 +146,11 @@ class BpfObjects:
 
     def write_entry(self, pin: str, key: bytes, value: bytes) -> None:
         """Put one entry."""
-        bpf_maps.update(self._map_fd(pin), key, value)
+        bpf_maps.update(self.map_fd(pin), key, value)
 
     def delete_entry(self, pin: str, key: bytes) -> None:
         """Remove one entry; none is fine."""
-        bpf_maps.delete(self._map_fd(pin), key)
+        bpf_maps.delete(self.map_fd(pin), key)
 
     # programs
 
@@ -163,23 +183,32 @@ class BpfObjects:
                     f"program {pin}: made by another version of this tool; nothing was touched"
                 )
                 raise TproxyError(message)
+        for source in sorted({datapath.source_of(name) for name in pins}):
+            self._build_source(
+                source, {n: p for n, p in pins.items() if datapath.source_of(n) == source}
+            )
+
+    def _build_source(self, source: str, pins: Mapping[str, str]) -> None:
+        offsets = {} if source == datapath.SOURCE else {"RMEM_ALLOC": str(rmem_alloc_offset())}
         module = compile_programs(
-            datapath.program_source(),
+            datapath.program_source(source),
             headers=str(datapath.bpf_directory() / "kbuild"),
-            defines=datapath.defines(pins),
+            defines={**datapath.defines(pins), **offsets},
             functions=sorted(pins),
         )
-        layouts = {layout.name: layout for layout in MAPS}
+        layouts = {layout.name: layout for layout in _LAYOUTS}
         for name, pin in pins.items():
             compiled = module.programs[name]
             needed = {map_name for _, map_name in compiled.relocs}
+            types = datapath.type_of(name)
             self._programs[pin] = bpf_programs.load_program(
                 name=name,
-                prog_type=_SCHED_CLS,
+                prog_type=types.program,
+                expected_attach_type=types.attach,
                 insns=compiled.insns,
                 license=datapath.LICENSE,
                 relocs=compiled.relocs,
-                maps={map_name: int(self._map_fd(layouts[map_name].pin)) for map_name in needed},
+                maps={map_name: int(self.map_fd(layouts[map_name].pin)) for map_name in needed},
             )
 
     def hold_pinned_program(self, pin: str) -> None:

@@ -6,9 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
+from netplan_tproxy.datapath import maps
 from netplan_tproxy.kernel import Facts, Kernel
 from netplan_tproxy.kinds import Kind
-from netplan_tproxy.layouts import MAPS
 from netplan_tproxy.model import Resource
 from netplan_tproxy.site.model import Site
 
@@ -44,8 +44,8 @@ class MapKind(Kind[Map]):
     resource = Map
 
     def desired(self, site: Site, facts: Facts) -> Iterable[Map]:
-        del site, facts
-        return [Map(layout.pin) for layout in MAPS]
+        del facts
+        return [Map(layout.pin) for layout in maps(site)]
 
     def observe(self, kernel: Kernel, scope: Sequence[Map]) -> Iterable[Map]:
         del scope

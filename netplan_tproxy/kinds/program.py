@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netplan_tproxy.datapath import pin_of, places
+from netplan_tproxy.datapath import pin_of, programs
 from netplan_tproxy.kernel import Facts, Kernel
 from netplan_tproxy.kinds import Kind
 from netplan_tproxy.model import Resource
@@ -52,8 +52,7 @@ class ProgramKind(Kind[Program]):
     resource = Program
 
     def desired(self, site: Site, facts: Facts) -> Iterable[Program]:
-        wanted = {place.program: None for place in places(site, facts.link_types())}
-        return [Program(pin_of(name)) for name in wanted]
+        return [Program(pin_of(name)) for name in programs(site, facts.link_types())]
 
     def observe(self, kernel: Kernel, scope: Sequence[Program]) -> Iterable[Program]:
         del scope

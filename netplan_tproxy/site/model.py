@@ -158,3 +158,8 @@ class Site:
     fastpath: Fastpath = field(default_factory=Fastpath)
     source: str = "site.yaml"
     where: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
+
+    @property
+    def fastpath_cgroups(self) -> tuple[str, ...]:
+        """The cgroup that the fast path needs, if it is enabled."""
+        return (self.fastpath.cgroup,) if self.fastpath.enabled else ()

@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 def newer_program(monkeypatch: pytest.MonkeyPatch) -> Iterator[str]:
     """Another release of the programs: the text is another, what they do is not."""
     text = datapath.program_source() + "\n/* the next release */\n"
-    monkeypatch.setattr(datapath, "program_source", lambda: text)
+    monkeypatch.setattr(datapath, "program_source", lambda *_: text)
     datapath.source_digest.cache_clear()
     yield datapath.source_digest()
     monkeypatch.undo()

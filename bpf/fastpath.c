@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+/*
+ * The fast path: a message between a client on this host and the proxy that intercepts it
+ * goes straight into the other's receive queue.
+ *
+ *   client ─ sendmsg ─► fast_msg ─► proxy's queue      fast_sockops: which sockets
+ *   client's queue ◄─ fast_msg ◄─ sendmsg ─ proxy
+ */
+#include <linux/in.h>
+
+#include "tproxy/maps.h"
+#include "tproxy/sets.h"
+#include "fastpath/maps.h"
+#include "fastpath/enroll.h"
+#include "fastpath/verdict.h"
+
+#ifdef WITH_FAST_SOCKOPS
+int fast_sockops(struct bpf_sock_ops *ops)
+{
+	switch (ops->op) {
+	case BPF_SOCK_OPS_ACTIVE_ESTABLISHED_CB:
+		client_established(ops);
+		break;
+	case BPF_SOCK_OPS_PASSIVE_ESTABLISHED_CB:
+		proxy_established(ops);
+		break;
+	case BPF_SOCK_OPS_STATE_CB:
+		state_changed(ops);
+		break;
+	}
+	return 1;   /* goes on, whatever other programs of the cgroup say */
+}
+#endif
+
+#ifdef WITH_FAST_MSG
+int fast_msg(struct sk_msg_md *msg)
+{
+	return redirect(msg);
+}
+#endif

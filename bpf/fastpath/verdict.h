@@ -1,0 +1,81 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+#pragma once
+
+/* Where a message goes: into the peer's queue, or over TCP.
+ *
+ * The peer reads its queue before what TCP brought. So a direction may change from the
+ * queue to TCP, once, and never back: `state` is sticky. */
+
+/* How many bytes wait for the socket itself to read them. RMEM_ALLOC: the offset of
+ * sk_backlog.rmem_alloc in struct sock, from the running kernel's BTF. */
+static __always_inline u32 waiting_for(struct bpf_sock *sk)
+{
+	void *tp = bpf_skc_to_tcp_sock(sk);
+
+	return tp ? *(volatile u32 *)(tp + RMEM_ALLOC) : 0;
+}
+
+/* First the backlog, then `seen`: the other side reads them the other way round, and
+ * between the two it counts something twice rather than not at all. */
+static __always_inline void publish(struct half *incoming, struct bpf_sock *sk)
+{
+	u64 seen = *(volatile u64 *)&incoming->sent;
+
+	*(volatile u32 *)&incoming->backlog = waiting_for(sk);
+	*(volatile u64 *)&incoming->seen = seen;
+}
+
+static __always_inline int demote(struct half *half, u32 why)
+{
+	*(volatile u32 *)&half->state = HALF_TCP;
+	tally(why, 1);
+	return SK_PASS;
+}
+
+static __always_inline int redirect(struct sk_msg_md *msg)
+{
+	struct bpf_sock *sk = msg->sk;
+	struct fast_config *c;
+	struct member *member;
+	struct end peer;
+	struct pair *pair;
+	struct half *half;
+	u64 seen, waiting;
+	u32 zero = 0, size = msg->size;
+	long verdict;
+	bool client;
+
+	if (!sk)
+		return SK_PASS;
+	member = members.sk_storage_get(sk, 0, 0);
+	if (!member)
+		return SK_PASS;
+	pair = pairs.lookup(&member->end.pair);
+	if (!pair || pair->client != member->client) {
+		tally(FAST_DEMOTED_FORGOTTEN, 1);   /* it never comes back */
+		return SK_PASS;
+	}
+	client = member->end.side == CLIENT;
+	publish(client ? &pair->halves[PROXY] : &pair->halves[CLIENT], sk);
+	half = client ? &pair->halves[CLIENT] : &pair->halves[PROXY];
+	if (half->state == HALF_TCP)
+		return SK_PASS;
+	c = fast_config.lookup(&zero);
+	if (!c)
+		return demote(half, FAST_DEMOTED_OFF);
+	seen = *(volatile u64 *)&half->seen;
+	waiting = half->sent - seen + *(volatile u32 *)&half->backlog + size;
+	if (waiting > c->budget)
+		return demote(half, FAST_DEMOTED_BUDGET);
+	if (claim(half, &member->end, HALF_FAST) == HALF_TCP)
+		return SK_PASS;
+	peer = member->end;
+	peer.side = client ? PROXY : CLIENT;
+	half->sent += size;
+	verdict = socks.msg_redirect_hash(msg, &peer, BPF_F_INGRESS);
+	if (verdict != SK_PASS)
+		return demote(half, FAST_DEMOTED_NO_PEER);
+	tally(FAST_MESSAGES, 1);
+	tally(FAST_BYTES, size);
+	return SK_PASS;
+}
