@@ -110,6 +110,16 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
             raise
 
 
+def settle(ledger: Ledger, kinds: Kinds, kernel: Kernel) -> None:
+    """Let every kind drop what it kept for an undo that will not come. Raises KernelError."""
+    befores: dict[str, list[Resource]] = {name: [] for name in kinds}
+    for identity, mine in ledger.items():
+        if mine.before is not None:
+            befores[identity.kind].append(mine.before)
+    for name, kind in kinds.items():
+        kind.settled(kernel, befores[name])
+
+
 def undo(
     made: Sequence[Change],
     kinds: Kinds,

@@ -158,6 +158,8 @@ class _Run:
                 plan, self.kinds, self.kernel, self.state, interrupts,
                 accept=accept, finish=self._hold(plan),
             )  # fmt: skip
+            if self.options.confirm is None:
+                engine.settle(plan.ledger or {}, self.kinds, self.kernel)
         elif plan.ledger != owned:
             self.state.commit(plan.ledger or {})
 

@@ -8,7 +8,7 @@ Objects that a change takes away are held too, so that undo puts the same ones b
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Container, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -250,6 +250,12 @@ class BpfObjects:
     def disown_program(self, prog_id: int) -> None:
         """Remove that pin: it is back in its place."""
         self._unpin("adopted", str(prog_id))
+
+    def keep_adopted(self, prog_ids: Container[int]) -> None:
+        """Remove the pins of all others: a filter of ours that was replaced is no adoption."""
+        for path in self._pins("adopted"):
+            if not (path.name.isdecimal() and int(path.name) in prog_ids):
+                self._unpin("adopted", path.name)
 
     # pins
 

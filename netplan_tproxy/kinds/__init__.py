@@ -40,6 +40,9 @@ class Kind(Generic[R]):
         """Bring the kernel from ``before`` to ``after``. Raises KernelError."""
         raise NotImplementedError
 
+    def settled(self, kernel: Kernel, befores: Sequence[R]) -> None:
+        """Let go of what no undo needs any more; ``befores`` are what destroy puts back."""
+
 
 Kinds = Mapping[str, Kind[Any]]
 

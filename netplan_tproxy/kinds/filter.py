@@ -121,6 +121,9 @@ class FilterKind(Kind[Filter]):
         if not after.signed:
             kernel.bpf.disown_program(after.prog_id)
 
+    def settled(self, kernel: Kernel, befores: Sequence[Filter]) -> None:
+        kernel.bpf.keep_adopted({before.prog_id for before in befores})
+
 
 def _filter(
     dev: str, hook: str, ifindex: int, record: FilterRecord, programs: Mapping[str, PinnedProgram]

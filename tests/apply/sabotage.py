@@ -54,6 +54,9 @@ class _Wrapped(Kind[Any]):
     def prepare(self, kernel: Kernel, before: Any, after: Any) -> None:
         self._kind.prepare(kernel, before, after)
 
+    def settled(self, kernel: Kernel, befores: Sequence[Any]) -> None:
+        self._kind.settled(kernel, befores)
+
     def make(self, kernel: Kernel, before: Any, after: Any) -> None:
         self._sabotage.around(lambda: self._kind.make(kernel, before, after))
 

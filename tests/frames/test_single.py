@@ -130,5 +130,6 @@ def test_a_broadcast_of_this_host_s_own_leaves(stage: Stage) -> None:
     with lab.host.socket(kind=socket.SOCK_DGRAM) as sender, Capture(lab.net, "isp0") as seen:
         sender.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
         sender.sendto(b"anybody?", ("10.77.0.255", 137))
-        packets = seen.packets
+        # The kernel reports its multicast groups whenever it likes.
+        packets = [packet for packet in seen.packets if packet.dst != "ff02::16"]
     assert [(packet.dst, packet.payload) for packet in packets] == [("10.77.0.255", b"anybody?")]
