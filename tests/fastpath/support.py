@@ -1,0 +1,69 @@
+"""Intercepted connections over the fast path, and what it has counted."""
+
+from __future__ import annotations
+
+import struct
+import time
+from collections import Counter
+from typing import TYPE_CHECKING
+
+from netplan_tproxy import fastpath
+from netplan_tproxy.kernel import bpf_maps
+
+if TYPE_CHECKING:
+    import socket
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from tests.datapath.support import Applied
+
+BUDGET = 256 * 1024
+
+
+def fast(cgroup: Path, more: str = "") -> str:
+    """The lines of a site file that enable it for a cgroup."""
+    return f"fastpath: {{enabled: true, cgroup: /{cgroup.name}{more}}}\n"
+
+
+def counters(on: Applied) -> Counter[str]:
+    """What the fast path has counted so far, over all CPUs."""
+    found: Counter[str] = Counter()
+    with bpf_maps.open_pinned(str(on.pins / "maps" / fastpath.COUNTERS.pin)) as fd:
+        size = bpf_maps.entry_size(bpf_maps.map_info(fd))
+        for number, name in enumerate(fastpath.OUTCOMES):
+            value = bpf_maps.lookup(fd, struct.pack("=I", number), size) or b""
+            found[name] = sum(struct.unpack(f"={size // 8}Q", value))
+    return found
+
+
+class Counted:
+    """What has been counted since."""
+
+    def __init__(self, on: Applied) -> None:
+        self._on = on
+        self._before = counters(on)
+
+    def __call__(self) -> Counter[str]:
+        now = counters(self._on)
+        now.subtract(self._before)
+        return Counter({name: number for name, number in now.items() if number})
+
+
+def receive(end: socket.socket, size: int) -> bytes:
+    """Exactly ``size`` bytes."""
+    parts = []
+    while size:
+        part = end.recv(min(size, 1 << 20))
+        assert part, f"{size} bytes short"
+        parts.append(part)
+        size -= len(part)
+    return b"".join(parts)
+
+
+def until(true: Callable[[], bool], seconds: float = 5.0) -> bool:
+    deadline = time.monotonic() + seconds
+    while not true():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(0.02)
+    return True
