@@ -77,8 +77,8 @@ _TAG = re.compile(r" tag [0-9a-f]{16}")
 
 def new_sources(patch: pytest.MonkeyPatch) -> None:
     """Have the BPF programs of a later version: another digest, the same meaning."""
-    source = datapath.program_source()
-    patch.setattr(datapath, "program_source", lambda *_: source + "\n/* later */\n")
+    source = datapath.program_source
+    patch.setattr(datapath, "program_source", lambda *of: source(*of) + "\n/* later */\n")
     datapath.source_digest.cache_clear()
 
 
