@@ -108,7 +108,7 @@ class BpfObjects:
             with self._open("maps", pin) as fd:
                 drained = draining.wait_for_readers(fd)
                 if not drained:
-                    self._pin("draining", f"{pin}.{bpf_maps.map_info(fd).id}", fd)
+                    self._pin("draining", f"{pin}-{bpf_maps.map_info(fd).id}", fd)
         self._unpin("maps", pin)
 
     def drop_drained(self) -> None:
