@@ -109,3 +109,4 @@ def test_other_namespaces_other_pins_and_other_rules_are_never_touched(host: Hos
         assert diff_snapshots(before, host.look()) == []
     finally:
         foreign.rmdir()
+        foreign.parent.rmdir()

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apply.support import STATE, Host, descriptors
+from tests.apply.support import Host, descriptors
 from tests.lab import Lab
 from tests.wide.support import OLD, bpf_objects, nothing_leaked
 
@@ -32,7 +32,7 @@ def host(wide: Lab, tmp_path: Path) -> Iterator[Host]:
     before = made.look()
     yield made
     made.run("--destroy")
-    assert not STATE.exists()
+    assert not made.state.exists()  # others may have left theirs
     assert not made.pins.exists()
     assert made.look() == before
     assert nothing_leaked(objects) == {"prog": set(), "map": set(), "link": set()}
