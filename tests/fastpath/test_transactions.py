@@ -12,7 +12,7 @@ from netplan_tproxy.kernel import Kernel, attachments, bpf_programs, btf
 from netplan_tproxy.kernel.compiler import compile_programs
 from netplan_tproxy.kernel.libbpf import Fd, library
 from tests.apply.sabotage import raising, sabotaged
-from tests.apply.support import SITE, STATE, Host, descriptors
+from tests.apply.support import SITE, Host, descriptors
 from tests.fastpath.support import fast
 from tests.wide.support import (
     bpf_objects,
@@ -48,7 +48,7 @@ def machine(lab: Lab, tmp_path: Path, cgroup: Path) -> Iterator[Host]:
     before = made.look()
     yield made
     made.run("--destroy")
-    assert not STATE.exists()
+    assert not made.state.exists()
     assert not made.pins.exists()
     assert made.look() == before
     assert nothing_leaked(objects) == {"prog": set(), "map": set(), "link": set()}
