@@ -1,0 +1,34 @@
+"""The benchmarks run, and the smaller integrity run finds nothing wrong."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+
+ROOT = Path(__file__).parents[2]
+
+
+def run(name: str, *options: str) -> list[str]:
+    words = [sys.executable, "-m", f"tests.bench.{name}", *options]
+    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout.splitlines()
+
+
+def test_every_path_is_measured_and_every_goal_is_told() -> None:
+    lines = run("paths", "--quick", "--rounds", "1")
+    for name in "abcd":
+        assert len([line for line in lines if line.startswith(f"  ({name}) ")]) == 9
+    assert len([line for line in lines if "to reach" in line]) == 6 + 2 * 5
+
+
+def test_no_byte_is_wrong_and_no_connection_hangs_whatever_is_done_to_them() -> None:
+    lines = run("integrity", "--gib", "0.5", "--seconds", "15")
+    verdicts = [line for line in lines if line.endswith("0 mismatches, 0 hangs")]
+    assert verdicts
+    assert len([line for line in lines if "enrolled_client" in line]) == len(verdicts)
