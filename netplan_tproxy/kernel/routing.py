@@ -9,6 +9,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from netplan_tproxy.kernel.pyroute import part
 from netplan_tproxy.kernel.rtnetlink import Rtnetlink
 
 FR_ACT_TO_TBL = 1
@@ -156,7 +157,7 @@ class Routing(Rtnetlink):
 
 def _as_message(seen: Any) -> str:
     """Give the message that puts a route as a dump showed it, in hexadecimal."""
-    from pyroute2.netlink.rtnl.rtmsg import rtmsg  # noqa: PLC0415
+    rtmsg = part("netlink.rtnl.rtmsg").rtmsg
 
     message = rtmsg()
     for name in ("family", "dst_len", "src_len", "tos", "table", "proto", "scope", "type"):

@@ -9,6 +9,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.pyroute import part
 
 _MOST_TRIES = 20
 
@@ -17,13 +18,8 @@ class Rtnetlink:
     """An rtnetlink socket of the network namespace it is made in."""
 
     def __init__(self) -> None:
-        # pyroute2 takes a quarter of a second to import; --help and --version don't need it.
-        from pyroute2 import IPRoute  # noqa: PLC0415
-        from pyroute2.netlink.exceptions import (  # noqa: PLC0415
-            NetlinkDumpInterrupted,
-            NetlinkError,
-        )
-        from pyroute2.netlink.rtnl.tcmsg import sched_bpf  # noqa: PLC0415
+        exceptions = part("netlink.exceptions")
+        sched_bpf = part("netlink.rtnl.tcmsg").sched_bpf
 
         # include/uapi/linux/pkt_cls.h goes on where pyroute2's table ends.
         if len(sched_bpf.options.nla_map) == 9:  # noqa: PLR2004
@@ -32,10 +28,10 @@ class Rtnetlink:
                 ("TCA_BPF_TAG", "hex"),
                 ("TCA_BPF_ID", "uint32"),
             )
-        self._refused: type[Exception] = NetlinkError
-        self._changed_meanwhile: type[Exception] = NetlinkDumpInterrupted
+        self._refused: type[Exception] = exceptions.NetlinkError
+        self._changed_meanwhile: type[Exception] = exceptions.NetlinkDumpInterrupted
         # Strict checking lets the kernel filter a dump by table instead of us.
-        self._ip: Any = IPRoute(ext_ack=True, strict_check=True)
+        self._ip: Any = part("iproute.linux").IPRoute(ext_ack=True, strict_check=True)
 
     def close(self) -> None:
         """Close the socket."""

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, cast
 
+from netplan_tproxy.site.accept import UnsureError, accepts
 from netplan_tproxy.site.nodes import Node, plain, walk
 from netplan_tproxy.site.problem import Path, Problem
 from netplan_tproxy.site.schema import site_schema
@@ -45,10 +47,13 @@ def shape_problems(root: Node) -> list[Problem]:
 
 
 def _refusals(root: Node) -> Iterator[Refusal]:
-    # Importing it takes longer than all the rest of a run with nothing to do.
-    from jsonschema import Draft202012Validator  # noqa: PLC0415
+    value = plain(root)
+    with suppress(UnsureError):
+        if accepts(site_schema(), value):
+            return
+    from jsonschema import Draft202012Validator  # noqa: PLC0415 - see accept.py
 
-    for error in Draft202012Validator(site_schema()).iter_errors(plain(root)):
+    for error in Draft202012Validator(site_schema()).iter_errors(value):
         schema = cast("dict[str, Any]", error.schema)
         path: Path = tuple(error.absolute_path)
         if "propertyNames" in error.absolute_schema_path:
