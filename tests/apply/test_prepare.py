@@ -106,8 +106,8 @@ def test_a_helper_the_kernel_lacks(host: Host, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_map_the_kernel_refuses(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = MapLayout("huge", 1, 4, 4, 1 << 31)
-    monkeypatch.setattr("netplan_tproxy.kernel.bpf_objects.MAPS", (*MAPS, layout))
-    monkeypatch.setattr("netplan_tproxy.kinds.map.MAPS", (layout,))
+    monkeypatch.setattr("netplan_tproxy.kernel.bpf_objects._LAYOUTS", (*MAPS, layout))
+    monkeypatch.setattr("netplan_tproxy.kinds.map.maps", lambda _: (layout,))
     assert "create map huge: " in refused(host)
 
 
