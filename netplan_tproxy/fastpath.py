@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from netplan_tproxy.layouts import (
-    HASH,
+    ARRAY,
     LRU_HASH,
     NO_PREALLOC,
     PERCPU_ARRAY,
@@ -29,18 +29,19 @@ OUTCOMES = (
     "refused_early_data", "refused_mptcp", "refused_no_memory",
 )  # fmt: skip
 
-_PAIR_KEY, _HALF = 48, 24
-_END = _PAIR_KEY + 8
+_NAME, _HALF, _END = 48, 24, 8
 _CONFIG = struct.Struct("=QQ")
+COUNTS = struct.Struct("=16Q")
 
-PAIRS = MapLayout("pairs", LRU_HASH, _PAIR_KEY, 8 + 2 * _HALF, 65536)
+NAMES = MapLayout("names", LRU_HASH, _NAME, 8, 65536)
+PAIRS = MapLayout("pairs", LRU_HASH, 8, _NAME + 2 * _HALF, 65536)
 CLAIMS = MapLayout("claims", LRU_HASH, _END, 4, 131072)
-MEMBERS = MapLayout("members", SK_STORAGE, 4, _END + 8, 0, NO_PREALLOC)
+MEMBERS = MapLayout("members", SK_STORAGE, 4, 16, 0, NO_PREALLOC)
 # With values of 8 bytes user space reads the sockets' cookies.
 SOCKS = MapLayout("socks", SOCKHASH, _END, 8, 131072)
-CONFIG = MapLayout("fast_config", HASH, 4, _CONFIG.size, 1)
-COUNTERS = MapLayout("fast_counters", PERCPU_ARRAY, 4, 8, 16)
-MAPS = (PAIRS, CLAIMS, MEMBERS, SOCKS, CONFIG, COUNTERS)
+CONFIG = MapLayout("fast_config", ARRAY, 4, _CONFIG.size, 1)
+COUNTERS = MapLayout("fast_counters", PERCPU_ARRAY, 4, COUNTS.size, 1)
+MAPS = (NAMES, PAIRS, CLAIMS, MEMBERS, SOCKS, CONFIG, COUNTERS)
 
 
 class Type(NamedTuple):
@@ -56,7 +57,7 @@ TYPES = {SOCKOPS: Type(13, 3), MSG: Type(16, 7)}
 
 @dataclass(frozen=True)
 class ConfigValue:
-    """``struct fast_config``: a set of ports (0: all), and a budget in bytes."""
+    """``struct fast_config``: a set of ports (0: all), and a budget in bytes (0: off)."""
 
     ports: int
     budget: int

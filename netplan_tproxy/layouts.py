@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from netplan_tproxy.site.model import Listener, Mark
 
-HASH, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LPM_TRIE = 1, 5, 6, 9, 11
+HASH, ARRAY, PERCPU_HASH, PERCPU_ARRAY, LRU_HASH, LPM_TRIE = 1, 2, 5, 6, 9, 11
 HASH_OF_MAPS, SOCKHASH, SK_STORAGE = 13, 18, 24
 NO_PREALLOC = 1
 BYPASS_MARKS = 8

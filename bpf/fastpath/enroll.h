@@ -20,10 +20,9 @@ static __always_inline void address(u32 *to, u32 family, u32 v4, u32 a, u32 b, u
 	to[3] = v6 ? d : v4;
 }
 
-/* `side` is that of the socket; the key is seen from the client. */
-static __always_inline void name_end(struct bpf_sock_ops *ops, struct end *end, u32 side)
+/* `side` is that of the socket; the name is seen from the client. */
+static __always_inline void name_it(struct bpf_sock_ops *ops, struct name *name, u32 side)
 {
-	struct flow_key *flow = &end->pair.flow;
 	u16 local = bpf_htons(ops->local_port), remote = ops->remote_port >> 16;
 	u32 here[4], there[4];
 
@@ -33,56 +32,49 @@ static __always_inline void name_end(struct bpf_sock_ops *ops, struct end *end, 
 	address(there, ops->family, FIELD(ops->remote_ip4),
 		FIELD(ops->remote_ip6[0]), FIELD(ops->remote_ip6[1]),
 		FIELD(ops->remote_ip6[2]), FIELD(ops->remote_ip6[3]));
-	__builtin_memcpy(flow->saddr, side == CLIENT ? here : there, 16);
-	__builtin_memcpy(flow->daddr, side == CLIENT ? there : here, 16);
-	flow->sport = side == CLIENT ? local : remote;
-	flow->dport = side == CLIENT ? remote : local;
-	flow->proto = IPPROTO_TCP;
-	end->pair.netns = bpf_get_netns_cookie(ops);
-	end->side = side;
+	__builtin_memcpy(name->flow.saddr, side == CLIENT ? here : there, 16);
+	__builtin_memcpy(name->flow.daddr, side == CLIENT ? there : here, 16);
+	name->flow.sport = side == CLIENT ? local : remote;
+	name->flow.dport = side == CLIENT ? remote : local;
+	name->flow.proto = IPPROTO_TCP;
+	name->netns = bpf_get_netns_cookie(ops);
 }
 
 /* What came or went before is in TCP's own queues, behind our back. */
 static __always_inline bool fit(struct bpf_sock_ops *ops, struct bpf_sock *sk)
 {
 	if (ops->data_segs_in || ops->data_segs_out) {
-		tally(FAST_REFUSED_EARLY_DATA, 1);
+		tally(FAST_REFUSED_EARLY_DATA);
 		return false;
 	}
 	if (bpf_skc_to_mptcp_sock(sk)) {
-		tally(FAST_REFUSED_MPTCP, 1);
+		tally(FAST_REFUSED_MPTCP);
 		return false;
 	}
 	return true;
 }
 
 static __always_inline void enroll(struct bpf_sock_ops *ops, struct bpf_sock *sk,
-				   struct end *end, u64 client)
+				   u64 client, u32 side)
 {
 	struct member *member = members.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	u64 end = end_of(client, side);
 	long failed;
 
 	if (!member) {
-		tally(FAST_REFUSED_NO_MEMORY, 1);
+		tally(FAST_REFUSED_NO_MEMORY);
 		return;
 	}
-	member->end = *end;
 	member->client = client;
+	member->side = side;
 	/* BCC puts a semicolon behind these calls: each is a statement. */
-	failed = socks.sock_hash_update(ops, end, BPF_ANY);
+	failed = socks.sock_hash_update(ops, &end, BPF_ANY);
 	if (failed) {
-		tally(FAST_REFUSED_NO_MEMORY, 1);
+		tally(FAST_REFUSED_NO_MEMORY);
 		return;
 	}
-	tally(end->side == CLIENT ? FAST_ENROLLED_CLIENT : FAST_ENROLLED_PROXY, 1);
+	tally(side == CLIENT ? FAST_ENROLLED_CLIENT : FAST_ENROLLED_PROXY);
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
-}
-
-static __always_inline void forget(struct end *one, struct end *other)
-{
-	pairs.delete(&one->pair);
-	claims.delete(one);
-	claims.delete(other);
 }
 
 /* The verdict of wan_egress is with the client's socket since its SYN. */
@@ -91,45 +83,54 @@ static __always_inline void client_established(struct bpf_sock_ops *ops)
 	struct bpf_sock *sk = ops->sk;
 	struct fast_config *c;
 	struct pair pair = {};
-	struct end end = {}, other;
 	struct flow *flow;
-	u32 zero = 0;
+	u64 client;
 
 	if (!sk)
 		return;
 	flow = flows.sk_storage_get(sk, 0, 0);
 	if (!flow || flow->verdict != VERDICT_INTERCEPT)
 		return;
-	c = fast_config.lookup(&zero);
+	c = switched_on();
 	if (!c || (c->ports && !port_in(c->ports, flow->dport)))
 		return;
 	if (!fit(ops, sk))
 		return;
-	name_end(ops, &end, CLIENT);
-	other = end;
-	other.side = PROXY;
-	forget(&end, &other);
-	pair.client = bpf_get_socket_cookie(ops);
-	if (pairs.update(&end.pair, &pair)) {
-		tally(FAST_REFUSED_NO_MEMORY, 1);
+	name_it(ops, &pair.name, CLIENT);
+	client = bpf_get_socket_cookie(ops);
+	if (pairs.update(&client, &pair) || names.update(&pair.name, &client)) {
+		tally(FAST_REFUSED_NO_MEMORY);
 		return;
 	}
-	enroll(ops, sk, &end, pair.client);
+	enroll(ops, sk, client, CLIENT);
 }
 
 /* Its client was established first: it answered the SYN-ACK. */
 static __always_inline void proxy_established(struct bpf_sock_ops *ops)
 {
 	struct bpf_sock *sk = ops->sk;
-	struct end end = {};
-	struct pair *pair;
+	struct name name = {};
+	u64 *client;
 
-	if (!sk)
+	if (!sk || !switched_on())
 		return;
-	name_end(ops, &end, PROXY);
-	pair = pairs.lookup(&end.pair);
-	if (pair && fit(ops, sk))
-		enroll(ops, sk, &end, pair->client);
+	name_it(ops, &name, PROXY);
+	client = names.lookup(&name);
+	if (client && fit(ops, sk))
+		enroll(ops, sk, *client, PROXY);
+}
+
+static __always_inline void forget(u64 client, struct pair *pair)
+{
+	u64 one = end_of(client, CLIENT), other = end_of(client, PROXY);
+	struct name name = pair->name;
+	u64 *named = names.lookup(&name);
+
+	if (named && *named == client)
+		names.delete(&name);   /* else a later connection has these addresses */
+	claims.delete(&one);
+	claims.delete(&other);
+	pairs.delete(&client);
 }
 
 /* A blocked recv() of a socket in `socks` ends with EAGAIN when the socket's state
@@ -139,28 +140,28 @@ static __always_inline void state_changed(struct bpf_sock_ops *ops)
 {
 	struct bpf_sock *sk = ops->sk;
 	struct member *member;
-	struct end end, peer;
 	struct pair *pair;
 	struct half *back;
+	u64 client, mine, peer;
 
 	if (!sk || (ops->args[1] != BPF_TCP_FIN_WAIT1 && ops->args[1] != BPF_TCP_CLOSE))
 		return;
 	member = members.sk_storage_get(sk, 0, 0);
 	if (!member)
 		return;
-	end = member->end;
-	pair = pairs.lookup(&end.pair);
-	if (!pair || pair->client != member->client)
+	client = member->client;
+	pair = pairs.lookup(&client);
+	if (!pair)
 		return;
-	peer = end;
-	peer.side = end.side == CLIENT ? PROXY : CLIENT;
 	if (ops->args[1] == BPF_TCP_CLOSE) {
-		forget(&end, &peer);
+		forget(client, pair);
 		return;
 	}
-	back = end.side == CLIENT ? &pair->halves[PROXY] : &pair->halves[CLIENT];
+	mine = end_of(client, member->side == CLIENT ? CLIENT : PROXY);
+	peer = mine ^ 1;
+	back = member->side == CLIENT ? &pair->halves[PROXY] : &pair->halves[CLIENT];
 	if (claim(back, &peer, HALF_TCP) != HALF_NEW)
 		return;
-	socks.delete(&end);
-	tally(FAST_LEFT_HALF_CLOSED, 1);
+	socks.delete(&mine);
+	tally(FAST_LEFT_HALF_CLOSED);
 }

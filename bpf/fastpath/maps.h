@@ -1,22 +1,26 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* The maps of the fast path. User space creates them (netplan_tproxy/layouts.py). */
+/* The maps of the fast path. User space creates them (netplan_tproxy/fastpath.py). */
 
 enum side { CLIENT, PROXY };
 
 /* An intercepted connection as its client sees it. Programs on a cgroup meet sockets
  * of every network namespace, and two of them may use the same addresses. */
-struct pair_key {
+struct name {
 	struct flow_key flow;
 	u64 netns;             /* the namespace's cookie */
 };
 
-/* One end of it: also the key of its socket in `socks`. */
-struct end {
-	struct pair_key pair;
-	u64 side;
-};
+/* A connection goes by its client's socket cookie, which is never given out twice; its
+ * two ends by twice that, and one more for the proxy's. Asked for every message: short. */
+static __always_inline u64 end_of(u64 client, u32 side)
+{
+	return client << 1 | side;
+}
+
+/* Full: a connection whose proxy comes too late is not enrolled. */
+BPF_TABLE("lru_hash", struct name, u64, names, 65536);
 
 /* What one side sends. `sent` counts what was redirected; the receiver notes how much
  * that was, and how much of it waits, whenever it sends something itself. */
@@ -28,28 +32,29 @@ struct half {
 	u32 state;
 };
 struct pair {
-	u64 client;            /* the client's socket cookie: a later one may have its port */
+	struct name name;
 	struct half halves[2]; /* by the sender's side */
 };
 
 /* Full: the least recently used pair is forgotten, and its connection goes on over TCP. */
-BPF_TABLE("lru_hash", struct pair_key, struct pair, pairs, 65536);
+BPF_TABLE("lru_hash", u64, struct pair, pairs, 65536);
 
 struct member {
-	struct end end;
 	u64 client;
+	u64 side;
 };
 BPF_SK_STORAGE(members, struct member);
 
-BPF_SOCKHASH(socks, struct end, 131072);
+BPF_SOCKHASH(socks, u64, 131072);
 
+/* An array of one: it is looked up without a call. A budget of 0: switched off. */
 struct fast_config {
 	u64 ports;             /* a set in `sets`; 0: all */
 	u64 budget;            /* bytes that may wait for one reader */
 };
-BPF_TABLE("hash", u32, struct fast_config, fast_config, 1);
+BPF_TABLE("array", u32, struct fast_config, fast_config, 1);
 
-/* The order is that of FAST_OUTCOMES (netplan_tproxy/fastpath.py). */
+/* The order is that of OUTCOMES (netplan_tproxy/fastpath.py). */
 enum fast_outcome {
 	FAST_ENROLLED_CLIENT,
 	FAST_ENROLLED_PROXY,
@@ -65,15 +70,41 @@ enum fast_outcome {
 	FAST_REFUSED_NO_MEMORY,
 	FAST_OUTCOMES,
 };
-BPF_TABLE("percpu_array", u32, u64, fast_counters, 16);
+struct fast_counts {
+	u64 of[16];
+};
+BPF_TABLE("percpu_array", u32, struct fast_counts, fast_counters, 1);
+
+static __always_inline struct fast_counts *counts(void)
+{
+	u32 zero = 0;
+
+	return fast_counters.lookup(&zero);
+}
+
+static __always_inline void tally(u32 outcome)
+{
+	struct fast_counts *c = counts();
+
+	if (c)
+		c->of[outcome] += 1;
+}
+
+static __always_inline struct fast_config *switched_on(void)
+{
+	u32 zero = 0;
+	struct fast_config *c = fast_config.lookup(&zero);
+
+	return c && c->budget ? c : NULL;
+}
 
 /* Two CPUs may decide at once what a direction that is new becomes: who puts the entry
  * there does. (BCC's compiler knows no compare-and-swap; only one can insert a key.) The
  * key is the sender's end. */
-BPF_TABLE("lru_hash", struct end, u32, claims, 131072);
+BPF_TABLE("lru_hash", u64, u32, claims, 131072);
 
 /* Gives the state that the direction had until now. */
-static __always_inline u32 claim(struct half *half, struct end *sender, u32 state)
+static __always_inline u32 claim(struct half *half, u64 *sender, u32 state)
 {
 	u32 *claimed;
 	long taken;
@@ -87,12 +118,4 @@ static __always_inline u32 claim(struct half *half, struct end *sender, u32 stat
 	}
 	*(volatile u32 *)&half->state = state;
 	return HALF_NEW;
-}
-
-static __always_inline void tally(u32 outcome, u64 by)
-{
-	u64 *counter = fast_counters.lookup(&outcome);
-
-	if (counter)
-		*counter += by;
 }

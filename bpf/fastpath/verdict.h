@@ -28,20 +28,20 @@ static __always_inline void publish(struct half *incoming, struct bpf_sock *sk)
 static __always_inline int demote(struct half *half, u32 why)
 {
 	*(volatile u32 *)&half->state = HALF_TCP;
-	tally(why, 1);
+	tally(why);
 	return SK_PASS;
 }
 
 static __always_inline int redirect(struct sk_msg_md *msg)
 {
 	struct bpf_sock *sk = msg->sk;
+	struct fast_counts *count;
 	struct fast_config *c;
 	struct member *member;
-	struct end peer;
 	struct pair *pair;
 	struct half *half;
-	u64 seen, waiting;
-	u32 zero = 0, size = msg->size;
+	u64 seen, waiting, mine, peer;
+	u32 size = msg->size;
 	long verdict;
 	bool client;
 
@@ -50,32 +50,35 @@ static __always_inline int redirect(struct sk_msg_md *msg)
 	member = members.sk_storage_get(sk, 0, 0);
 	if (!member)
 		return SK_PASS;
-	pair = pairs.lookup(&member->end.pair);
-	if (!pair || pair->client != member->client) {
-		tally(FAST_DEMOTED_FORGOTTEN, 1);   /* it never comes back */
+	pair = pairs.lookup(&member->client);
+	if (!pair) {
+		tally(FAST_DEMOTED_FORGOTTEN);   /* it never comes back */
 		return SK_PASS;
 	}
-	client = member->end.side == CLIENT;
+	client = member->side == CLIENT;
 	publish(client ? &pair->halves[PROXY] : &pair->halves[CLIENT], sk);
 	half = client ? &pair->halves[CLIENT] : &pair->halves[PROXY];
 	if (half->state == HALF_TCP)
 		return SK_PASS;
-	c = fast_config.lookup(&zero);
+	c = switched_on();
 	if (!c)
 		return demote(half, FAST_DEMOTED_OFF);
 	seen = *(volatile u64 *)&half->seen;
 	waiting = half->sent - seen + *(volatile u32 *)&half->backlog + size;
 	if (waiting > c->budget)
 		return demote(half, FAST_DEMOTED_BUDGET);
-	if (claim(half, &member->end, HALF_FAST) == HALF_TCP)
+	mine = end_of(member->client, client ? CLIENT : PROXY);
+	peer = mine ^ 1;
+	if (half->state == HALF_NEW && claim(half, &mine, HALF_FAST) == HALF_TCP)
 		return SK_PASS;
-	peer = member->end;
-	peer.side = client ? PROXY : CLIENT;
 	half->sent += size;
 	verdict = socks.msg_redirect_hash(msg, &peer, BPF_F_INGRESS);
 	if (verdict != SK_PASS)
 		return demote(half, FAST_DEMOTED_NO_PEER);
-	tally(FAST_MESSAGES, 1);
-	tally(FAST_BYTES, size);
+	count = counts();
+	if (count) {
+		count->of[FAST_MESSAGES] += 1;
+		count->of[FAST_BYTES] += size;
+	}
 	return SK_PASS;
 }

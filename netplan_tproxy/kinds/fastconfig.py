@@ -61,13 +61,14 @@ class FastConfigKind(Kind[FastConfig]):
     def observe(self, kernel: Kernel, scope: Sequence[FastConfig]) -> Iterable[FastConfig]:
         del scope
         value = kernel.bpf.read_entry(CONFIG.pin, _KEY)
-        return [] if value is None else [FastConfig(value.hex())]
+        # The entry of an array is always there; without a budget it says nothing.
+        return [FastConfig(value.hex())] if value and unpack_config(value).budget else []
 
     def make(self, kernel: Kernel, before: FastConfig | None, after: FastConfig | None) -> None:
         if after is not None:
             kernel.bpf.write_entry(CONFIG.pin, _KEY, bytes.fromhex(after.packed))
-        elif before is not None:
-            kernel.bpf.delete_entry(CONFIG.pin, _KEY)
+        elif before is not None and kernel.bpf.read_entry(CONFIG.pin, _KEY) is not None:
+            kernel.bpf.write_entry(CONFIG.pin, _KEY, ConfigValue(0, 0).pack())
 
 
 KIND = FastConfigKind()

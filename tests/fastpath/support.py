@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import struct
 import time
 from collections import Counter
 from typing import TYPE_CHECKING
@@ -27,13 +26,12 @@ def fast(cgroup: Path, more: str = "") -> str:
 
 def counters(on: Applied) -> Counter[str]:
     """What the fast path has counted so far, over all CPUs."""
-    found: Counter[str] = Counter()
     with bpf_maps.open_pinned(str(on.pins / "maps" / fastpath.COUNTERS.pin)) as fd:
-        size = bpf_maps.entry_size(bpf_maps.map_info(fd))
-        for number, name in enumerate(fastpath.OUTCOMES):
-            value = bpf_maps.lookup(fd, struct.pack("=I", number), size) or b""
-            found[name] = sum(struct.unpack(f"={size // 8}Q", value))
-    return found
+        value = bpf_maps.lookup(fd, bytes(4), bpf_maps.entry_size(bpf_maps.map_info(fd))) or b""
+    per_cpu = list(fastpath.COUNTS.iter_unpack(value))
+    return Counter(
+        {name: sum(cpu[number] for cpu in per_cpu) for number, name in enumerate(fastpath.OUTCOMES)}
+    )
 
 
 class Counted:

@@ -158,7 +158,7 @@ def detach_verdict(machine: Host, cgroup: Path) -> None:
 def forget_config(machine: Host, cgroup: Path) -> None:
     del cgroup
     with machine.namespace.entered(), Kernel() as kernel:
-        kernel.bpf.delete_entry(fastpath.CONFIG.pin, bytes(4))
+        kernel.bpf.write_entry(fastpath.CONFIG.pin, bytes(4), bytes(16))
 
 
 def unpin_msg(machine: Host, cgroup: Path) -> None:
