@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from typing import NoReturn, TextIO
 
-from netplan_tproxy import __version__
+from netplan_tproxy import __version__, aside, look_arguments
 from netplan_tproxy.errors import SiteError, TproxyError
 from netplan_tproxy.interrupts import Interrupts
 
@@ -43,6 +43,16 @@ def parser() -> argparse.ArgumentParser:
     mode.add_argument(
         "--check", action="store_true", help="exit 2 if the kernel differs, touch nothing"
     )
+    mode.add_argument(
+        "--status", action="store_true", help="what is set up here, and what it does at the moment"
+    )
+    mode.add_argument(
+        "--explain",
+        metavar="ADDRESS:PORT",
+        type=look_arguments.target,
+        help="what would become of a connection there, and what decides",
+    )
+    aside.add(mode)
     made.add_argument("--destroy", action="store_true", help="take away exactly what was put there")
     made.add_argument(
         "--confirm",
@@ -72,6 +82,20 @@ def parser() -> argparse.ArgumentParser:
         default=10.0,
         help="how long to wait for another run (default: 10)",
     )
+    made.add_argument(
+        "--diff",
+        action="store_true",
+        help="with --dry-run or --check: also what differs from the file applied last",
+    )
+    made.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colours: auto (default) on a terminal, unless NO_COLOR is set",
+    )
+    made.add_argument("-v", "--verbose", action="store_true", help="say more")
+    look_arguments.add(made)
+    aside.add_root(made)
     made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return made
 
@@ -94,13 +118,16 @@ def _mode(args: argparse.Namespace) -> str:
     for name in ("dry_run", "check", "commit", "rollback"):
         if getattr(args, name):
             return name.replace("_", "-")
-    return "apply"
+    if args.status:
+        return "status"
+    return "apply" if args.explain is None else "explain"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``tproxy-apply``; give its exit code."""
     args = parser().parse_args(arguments)
     from netplan_tproxy.run import Options, run  # noqa: PLC0415
+    from netplan_tproxy.style import wanted  # noqa: PLC0415
 
     defaults = Options()
     options = Options(
@@ -112,10 +139,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
         confirm=args.confirm,
         probes=tuple(args.probe),
         adopt=args.adopt,
+        diff=args.diff,
+        watch=args.watch,
+        question=look_arguments.question(args),
+        verbose=args.verbose,
+        in_place=sys.stdout is not None and sys.stdout.isatty(),
+        style=wanted(args.color, sys.stdout),
     )
     interrupts = Interrupts()
     try:
         with interrupts.handled():
+            if aside.is_wanted(args):
+                return aside.carry_out(args, parser, _say, options.style)
             return run(options, _say, interrupts)
     except TproxyError as error:
         for line in str(error).splitlines():

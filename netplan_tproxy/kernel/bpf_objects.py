@@ -71,11 +71,12 @@ class BpfObjects:
         others += [path for path in _listing(root / _OURS) if path.name != str(netns_cookie())]
         return len(others)
 
-    def _directory(self, what: str) -> Path:
+    def directory(self, what: str) -> Path:
+        """Where the pins of ``maps``, ``programs`` or ``sets`` are."""
         return Path(self.mounted() or DEFAULT_MOUNT) / _OURS / str(netns_cookie()) / what
 
     def _pins(self, what: str) -> list[Path]:
-        return _listing(self._directory(what))
+        return _listing(self.directory(what))
 
     # maps
 
@@ -225,10 +226,10 @@ class BpfObjects:
     # pins
 
     def _open(self, what: str, pin: str) -> Fd:
-        return bpf_maps.open_pinned(str(self._directory(what) / pin))
+        return bpf_maps.open_pinned(str(self.directory(what) / pin))
 
     def _pin(self, what: str, pin: str, fd: Fd) -> None:
-        directory = self._directory(what)
+        directory = self.directory(what)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Pinning can't overwrite; a rename does, and nobody sees neither.
@@ -241,7 +242,7 @@ class BpfObjects:
             raise KernelError(message, refusal.errno or 0) from refusal
 
     def _unpin(self, what: str, pin: str) -> None:
-        path = self._directory(what) / pin
+        path = self.directory(what) / pin
         try:
             path.unlink(missing_ok=True)
         except OSError as refusal:

@@ -158,3 +158,4 @@ class Site:
     fastpath: Fastpath = field(default_factory=Fastpath)
     source: str = "site.yaml"
     where: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
+    texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
