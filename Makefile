@@ -1,17 +1,19 @@
 # Debian 12, root. `make demo` and `make test` install what they need and nothing twice.
 PACKAGES := python3-bpfcc python3-venv linux-libc-dev iproute2 curl nftables tcpdump util-linux procps
-# The proxies of examples/, which the tests run.
-TEST_PACKAGES := haproxy squid v2ray shadowsocks-libev
+# What the tests run: the proxies of examples/, and those who read our unit, manual page and
+# completion.
+TEST_PACKAGES := haproxy squid v2ray shadowsocks-libev systemd man-db mandoc zsh fish
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format packages test-packages clean
+.PHONY: help demo test lint format man packages test-packages clean
 
 help:
 	@echo "make demo    see it work, in namespaces that vanish afterwards"
 	@echo "make test    lint, types, import rules and all tests"
 	@echo "make lint    only the static checks"
 	@echo "make format  let ruff rewrite what it can"
+	@echo "make man     write docs/tproxy-apply.8 anew, from the options there are"
 
 packages:
 	@missing=$$(for p in $(PACKAGES); do \
@@ -61,6 +63,10 @@ test: lint test-packages
 format: packages .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+man: .venv/run.stamp
+	$(BIN)/python -m netplan_tproxy.manpage >docs/tproxy-apply.8.new
+	mv docs/tproxy-apply.8.new docs/tproxy-apply.8
 
 clean:
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

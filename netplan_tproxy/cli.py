@@ -7,11 +7,15 @@ import os
 import signal
 import sys
 from collections.abc import Sequence
-from typing import NoReturn, TextIO
+from dataclasses import replace
+from typing import TYPE_CHECKING, NoReturn, TextIO
 
-from netplan_tproxy import __version__
+from netplan_tproxy import __version__, aside, look_arguments
 from netplan_tproxy.errors import SiteError, TproxyError
 from netplan_tproxy.interrupts import Interrupts
+
+if TYPE_CHECKING:
+    from netplan_tproxy.run import Options
 
 EX_USAGE = 64
 EX_SIGNAL = 128  # and the number of the signal, as the shell has it
@@ -43,6 +47,16 @@ def parser() -> argparse.ArgumentParser:
     mode.add_argument(
         "--check", action="store_true", help="exit 2 if the kernel differs, touch nothing"
     )
+    mode.add_argument(
+        "--status", action="store_true", help="what is set up here, and what it does at the moment"
+    )
+    mode.add_argument(
+        "--explain",
+        metavar="ADDRESS:PORT",
+        type=look_arguments.target,
+        help="what would become of a connection there, and what decides",
+    )
+    aside.add(mode)
     made.add_argument("--destroy", action="store_true", help="take away exactly what was put there")
     made.add_argument(
         "--confirm",
@@ -72,6 +86,28 @@ def parser() -> argparse.ArgumentParser:
         default=10.0,
         help="how long to wait for another run (default: 10)",
     )
+    made.add_argument(
+        "--diff",
+        action="store_true",
+        help="with --dry-run or --check: also what differs from the file applied last",
+    )
+    made.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colours: auto (default) on a terminal, unless NO_COLOR is set",
+    )
+    made.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="log every change with the kernel's answer; with --status: show more",
+    )
+    made.add_argument(
+        "--json", action="store_true", help="one JSON document instead of lines, in every mode"
+    )
+    look_arguments.add(made)
+    aside.add_root(made)
     made.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
     return made
 
@@ -94,13 +130,16 @@ def _mode(args: argparse.Namespace) -> str:
     for name in ("dry_run", "check", "commit", "rollback"):
         if getattr(args, name):
             return name.replace("_", "-")
-    return "apply"
+    if args.status:
+        return "status"
+    return "apply" if args.explain is None else "explain"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``tproxy-apply``; give its exit code."""
     args = parser().parse_args(arguments)
-    from netplan_tproxy.run import Options, run  # noqa: PLC0415
+    from netplan_tproxy.run import LOOKS, Options, run  # noqa: PLC0415
+    from netplan_tproxy.style import wanted  # noqa: PLC0415
 
     defaults = Options()
     options = Options(
@@ -112,12 +151,30 @@ def main(arguments: Sequence[str] | None = None) -> int:
         confirm=args.confirm,
         probes=tuple(args.probe),
         adopt=args.adopt,
+        diff=args.diff,
+        watch=args.watch,
+        question=look_arguments.question(args),
+        verbose=args.verbose,
+        in_place=sys.stdout is not None and sys.stdout.isatty(),
+        style=wanted(args.color, sys.stdout),
+        json=args.json,
     )
+    if args.verbose:
+        from netplan_tproxy.log import to_stderr  # noqa: PLC0415
+
+        to_stderr()
     interrupts = Interrupts()
     try:
         with interrupts.handled():
+            if aside.is_wanted(args):
+                return aside.carry_out(args, parser, _say, options.style)
+            if args.json and options.mode not in LOOKS:
+                return _as_json(options, interrupts)
             return run(options, _say, interrupts)
     except TproxyError as error:
+        if args.json:
+            _fail_as_json(_name_of(args), error)
+            return error.exit_code
         for line in str(error).splitlines():
             _complain(line if isinstance(error, SiteError) else f"tproxy-apply: {line}")
         return error.exit_code
@@ -125,6 +182,35 @@ def main(arguments: Sequence[str] | None = None) -> int:
         number = getattr(interrupt, "number", signal.SIGINT)
         _complain("tproxy-apply: interrupted; everything is as it was before")
         return EX_SIGNAL + int(number)
+
+
+def _name_of(args: argparse.Namespace) -> str:
+    if args.doctor:
+        return "doctor"
+    return "install-service" if args.install_service else _mode(args)
+
+
+def _as_json(options: Options, interrupts: Interrupts) -> int:
+    """Run, and print one document whatever comes of it."""
+    from netplan_tproxy.jsonout import Collected, errors_of  # noqa: PLC0415
+    from netplan_tproxy.run import run  # noqa: PLC0415
+
+    collected = Collected(
+        "destroy" if options.destroy and options.mode == "apply" else options.mode
+    )
+    errors = []
+    try:
+        code = run(replace(options, told=collected.body), collected.say, interrupts)
+    except TproxyError as error:
+        code, errors = error.exit_code, errors_of(error)
+    _say(collected.document(code, errors).rstrip("\n"))
+    return code
+
+
+def _fail_as_json(mode: str, error: TproxyError) -> None:
+    from netplan_tproxy.jsonout import envelope, errors_of  # noqa: PLC0415
+
+    _say(envelope(mode, error.exit_code, {"errors": errors_of(error)}).rstrip("\n"))
 
 
 def _say(line: str) -> None:

@@ -7,6 +7,7 @@ inverse changes, and verifies that by observing again. No signal cuts the undo s
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from typing import Protocol
 
@@ -16,7 +17,10 @@ from netplan_tproxy.kernel import Kernel
 from netplan_tproxy.kinds import Kinds
 from netplan_tproxy.model import Change, Id, Ledger, Live, Plan, Resource
 from netplan_tproxy.plan import by_id
+from netplan_tproxy.progress import busy
 from netplan_tproxy.render import change_line
+
+_log = logging.getLogger(__name__)
 
 
 class Book(Protocol):
@@ -81,9 +85,10 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
     ``finish`` takes the place of the commit. Raises RolledBackError or NotPutBackError when
     a change fails, TproxyError when the preparation does (nothing was touched then).
     """
-    for change in plan.changes:
-        kinds[change.id.kind].prepare(kernel, change.before, change.after)
-    kernel.build()
+    with busy("building maps and programs"):
+        for change in plan.changes:
+            kinds[change.id.kind].prepare(kernel, change.before, change.after)
+        kernel.build()
     with interrupts.shielded():
         book.begin(plan.changes)
         made: list[Change] = []
@@ -92,6 +97,7 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
                 interrupts.checkpoint()
                 book.intend(index)
                 made.append(change)
+                _log.info("%s", change_line(change))
                 kinds[change.id.kind].make(kernel, change.before, change.after)
             interrupts.checkpoint()
             _verify(plan.changes, kinds, kernel)
@@ -134,6 +140,7 @@ def undo(
     failures: list[str] = []
     for change in reversed(made):
         back = change.inverse()
+        _log.info("undo: %s", change_line(back))
         try:
             kinds[back.id.kind].make(kernel, back.before, back.after)
         except Exception as failure:  # noqa: BLE001 - one that can't be undone must not stop the rest

@@ -8,19 +8,26 @@ from __future__ import annotations
 
 
 class TproxyError(Exception):
-    """Refused or failed before anything was touched."""
+    """Refused or failed before anything was touched.
+
+    ``code`` is what scripts go by: it stays when the words change (docs/errors.md).
+    """
 
     exit_code = 1
+    code = "refused"
 
 
 class DamagedError(TproxyError):
     """A state file can't be read: torn, changed by somebody, or of another version."""
+
+    code = "state-damaged"
 
 
 class SiteError(TproxyError):
     """The site file is wrong; ``problems`` holds one finished line each."""
 
     exit_code = 65
+    code = "site"
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -31,12 +38,14 @@ class LockedError(TproxyError):
     """Another run holds the lock of this network namespace."""
 
     exit_code = 5
+    code = "locked"
 
 
 class ConflictError(TproxyError):
     """Foreign objects sit where ours should go; ``problems`` names each."""
 
     exit_code = 6
+    code = "conflict"
 
     def __init__(self, problems: list[str]) -> None:
         super().__init__("\n".join(problems))
@@ -47,16 +56,20 @@ class RolledBackError(TproxyError):
     """Failed half-way; everything was put back and that was verified."""
 
     exit_code = 3
+    code = "rolled-back"
 
 
 class NotPutBackError(TproxyError):
     """Failed half-way, and something could not be put back: the message names it."""
 
     exit_code = 4
+    code = "not-put-back"
 
 
 class KernelError(TproxyError):
     """The kernel refused one operation; ``errno`` is its answer."""
+
+    code = "kernel"
 
     def __init__(self, message: str, errno: int = 0) -> None:
         super().__init__(message)

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import contextlib
+import time
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from netplan_tproxy import confirm, engine
+from netplan_tproxy.applied import Applied, applied, diff_report
 from netplan_tproxy.checks import failing, passing
 from netplan_tproxy.errors import ConflictError, DamagedError, KernelError, TproxyError
 from netplan_tproxy.interrupts import Interrupts
@@ -17,14 +21,23 @@ from netplan_tproxy.kernel.privileges import require_privileges
 from netplan_tproxy.kinds import Kinds, all_kinds
 from netplan_tproxy.model import Change, Id, Ledger, Plan, Resource
 from netplan_tproxy.plan import by_id, diff, merged
-from netplan_tproxy.render import plan_lines
+from netplan_tproxy.progress import busy
+from netplan_tproxy.render import diff_lines, plan_lines, plan_report
 from netplan_tproxy.requirements import require_facts
 from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import Check, Site
 from netplan_tproxy.state import DEFAULT_ROOT, State
+from netplan_tproxy.style import PLAIN, Style
+
+if TYPE_CHECKING:
+    from netplan_tproxy.question import Question
+    from netplan_tproxy.status import Drift
 
 DEFAULT_SITE = "/etc/netplan-tproxy/site.yaml"
 APPLY, DRY_RUN, CHECK, COMMIT, ROLLBACK = "apply", "dry-run", "check", "commit", "rollback"
+STATUS, EXPLAIN = "status", "explain"
+LOOKS = frozenset({STATUS, EXPLAIN})
+_WITHOUT_FILE = frozenset({COMMIT, ROLLBACK}) | LOOKS
 PENDING = 2
 
 Say = Callable[[str], None]
@@ -42,6 +55,15 @@ class Options:
     confirm: float | None = None
     probes: tuple[str, ...] = ()
     adopt: bool = False
+    diff: bool = False
+    watch: float | None = None
+    question: Question | None = None
+    verbose: bool = False
+    in_place: bool = False
+    style: Style = PLAIN
+    json: bool = False
+    # Where a plan goes as JSON values instead of being said.
+    told: dict[str, Any] | None = None
 
     @property
     def checks(self) -> list[Check]:
@@ -54,8 +76,10 @@ def run(options: Options, say: Say, interrupts: Interrupts) -> int:
 
     ``say`` is called with each finished line of output. Raises TproxyError.
     """
-    settles = options.mode in {COMMIT, ROLLBACK}
-    site = None if options.destroy or settles else load(options.site)
+    site = None
+    if not options.destroy and options.mode not in _WITHOUT_FILE:
+        with busy(f"reading {options.site}"):
+            site = load(options.site)
     require_privileges()
     kinds = all_kinds()
     state = State(options.state_dir, netns_cookie(), kinds)
@@ -78,6 +102,9 @@ def run(options: Options, say: Say, interrupts: Interrupts) -> int:
                         this.go_back(interrupts)
                 if options.confirm is not None:
                     confirm.await_confirmation(state, options.confirm, say)
+                return 0
+            if options.mode in LOOKS:
+                this.look(interrupts)
                 return 0
             plan = this.plan(this.owned())
     except KernelError as refusal:
@@ -140,6 +167,7 @@ class _Run:
         if self.state.interrupted():
             self.state.commit(owned)
         plan = self.plan(owned)
+        self.state.site = self.record(time.time())
         if plan.changes:
             self._warn()
             checks = [*self.options.checks, *(self.site.checks if self.site else ())]
@@ -160,8 +188,18 @@ class _Run:
             )  # fmt: skip
             if self.options.confirm is None:
                 engine.settle(plan.ledger or {}, self.kinds, self.kernel)
-        elif plan.ledger != owned:
+        elif plan.ledger != owned or self._reads_otherwise():
             self.state.commit(plan.ledger or {})
+
+    def record(self, at: float = 0.0) -> Applied | None:
+        """Give the site file as it is kept beside the ledger."""
+        source = str(Path(self.options.site).absolute())
+        return applied(self.site, source, at) if self.site else None
+
+    def _reads_otherwise(self) -> bool:
+        """Whether the file on record is another, though it comes to the same."""
+        new = self.state.site
+        return new is not None and not new.says_as(self.state.applied())
 
     def _warn(self) -> None:
         settings = removes_foreign()
@@ -204,8 +242,8 @@ class _Run:
         scope = [*(mine.ours for mine in ledger.values()), *(change.subject for change in begun)]
         return merged(ledger, begun, engine.observe(self.kinds, self.kernel, scope))
 
-    def plan(self, owned: Ledger) -> Plan:
-        """Plan and say it."""
+    def compute(self, owned: Ledger) -> Plan:
+        """Plan the way to what the site file says, or to nothing without one."""
         desired: dict[Id, Resource] = {}
         if self.site is not None:
             policy = self.site.policy
@@ -217,16 +255,55 @@ class _Run:
                 for kind in self.kinds.values()
                 for resource in kind.desired(self.site, facts)
             )
-        plan = self._diff(desired, owned)
+        return self._diff(desired, owned)
+
+    def plan(self, owned: Ledger) -> Plan:
+        """Plan and say it."""
+        plan = self.compute(owned)
         self._show(plan)
+        if self.options.diff:
+            found = diff_report(self.state.applied(), self.record())
+            if self.options.told is not None:
+                self.options.told["diff"] = found
+                return plan
+            for line in diff_lines(found, self.options.style):
+                self.say(line)
         return plan
+
+    def look(self, interrupts: Interrupts) -> None:
+        """Say what is set up, or what would become of a connection."""
+        from netplan_tproxy import look  # noqa: PLC0415 - of no use to the other modes
+
+        at = look.Place(self.kernel, self.kinds, self.state, self.drift)
+        if self.options.mode == STATUS:
+            look.status(at, self.options, self.say, interrupts)
+        elif self.options.question is not None:
+            look.explain(at, self.options.question, self.options, self.say)
+
+    def drift(self) -> Drift:
+        """Compare the kernel with the site file, or with the ledger where there is none."""
+        from netplan_tproxy.status import unless_it_fails  # noqa: PLC0415
+
+        record, file = self.state.applied(), self.options.site
+        if record is not None and file == DEFAULT_SITE:
+            file = record.source
+        owned = replace(self, say=lambda _: None).owned()
+        ours = {identity: mine.ours for identity, mine in owned.items()}
+        return unless_it_fails(
+            file,
+            lambda: replace(self, site=load(file)).compute(owned),
+            lambda: self._diff(ours, owned) if ours else None,
+        )
 
     def _show(self, plan: Plan) -> None:
         if plan.conflicts:
             raise ConflictError([f"{line}; nothing was touched" for line in plan.conflicts])
         if plan.impossible:
             raise TproxyError("\n".join(f"{line}; nothing was touched" for line in plan.impossible))
-        for line in plan_lines(plan):
+        if self.options.told is not None:
+            self.options.told["plan"] = plan_report(plan)
+            return
+        for line in plan_lines(plan, self.options.style):
             self.say(line)
 
     def _diff(self, desired: dict[Id, Resource], owned: Ledger) -> Plan:

@@ -23,6 +23,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netplan_tproxy import applied
+from netplan_tproxy.applied import Applied
 from netplan_tproxy.errors import DamagedError, TproxyError
 from netplan_tproxy.files import locked, require_private, sync_directory, write_file
 from netplan_tproxy.kinds import Kinds, from_json
@@ -42,6 +44,7 @@ class Pending:
     deadline: float
     watchdog: Process
     ledger: dict[Id, Owned]
+    site: Applied | None = None
 
     @property
     def left(self) -> float:
@@ -58,6 +61,8 @@ class State:
         self._kinds = kinds
         self._stamp = {"format": FORMAT, "boot": _boot_id()}
         self._lock_fd = -1
+        # Written down with the next ledger; None: what is written down already stays.
+        self.site: Applied | None = None
 
     @contextlib.contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
@@ -137,7 +142,19 @@ class State:
         owned = [
             {"ours": to_json(mine.ours), "before": to_json(mine.before)} for mine in ledger.values()
         ]
-        self._replace("ledger.json", {**self._stamp, "run": run, "owned": owned})
+        site = self.site or self.applied()
+        values = {"run": run, "site": site.to_json() if site else None, "owned": owned}
+        self._replace("ledger.json", {**self._stamp, **values})
+
+    def applied(self) -> Applied | None:
+        """Read which site file the ledger came of; None where that is not on record."""
+        return self._site(self._values("ledger.json"), "ledger.json")
+
+    def _site(self, values: dict[str, Any] | None, name: str) -> Applied | None:
+        try:
+            return applied.from_json(values.get("site")) if values else None
+        except (KeyError, TypeError, ValueError) as nonsense:
+            raise self._unreadable(name) from nonsense
 
     def _replace(self, name: str, values: dict[str, Any]) -> None:
         path = self._directory / name
@@ -210,6 +227,7 @@ class State:
             "run": run,
             "deadline": deadline,
             "watchdog": [watchdog.pid, watchdog.started] if watchdog else [0, 0],
+            "site": self.site.to_json() if self.site else None,
             "owned": [
                 {"ours": to_json(mine.ours), "before": to_json(mine.before)}
                 for mine in ledger.values()
@@ -232,12 +250,14 @@ class State:
                 float(values["deadline"]),
                 Process(int(pid), int(begun)),
                 self._owned(values, "pending.json"),
+                self._site(values, "pending.json"),
             )
         except (KeyError, TypeError, ValueError) as nonsense:
             raise self._unreadable("pending.json") from nonsense
 
     def confirm(self, pending: Pending) -> None:
         """Make what was held the truth."""
+        self.site = pending.site
         self.commit(pending.ledger)
         with contextlib.suppress(OSError):
             self.release()

@@ -73,11 +73,12 @@ class BpfObjects:
         others += [path for path in _listing(root / _OURS) if path.name != str(netns_cookie())]
         return len(others)
 
-    def _directory(self, what: str) -> Path:
+    def directory(self, what: str) -> Path:
+        """Where the pins of ``maps``, ``programs`` or ``sets`` are."""
         return Path(self.mounted() or DEFAULT_MOUNT) / _OURS / str(netns_cookie()) / what
 
     def _pins(self, what: str) -> list[Path]:
-        return _listing(self._directory(what))
+        return _listing(self.directory(what))
 
     # maps
 
@@ -104,7 +105,7 @@ class BpfObjects:
 
     def unpin_map(self, pin: str) -> None:
         """Remove a pin; none is fine. What waits in ``socks`` is read first, or it waits on."""
-        if pin == fastpath.SOCKS.pin and (self._directory("maps") / pin).exists():
+        if pin == fastpath.SOCKS.pin and (self.directory("maps") / pin).exists():
             with self._open("maps", pin) as fd:
                 drained = draining.wait_for_readers(fd)
                 if not drained:
@@ -260,10 +261,10 @@ class BpfObjects:
     # pins
 
     def _open(self, what: str, pin: str) -> Fd:
-        return bpf_maps.open_pinned(str(self._directory(what) / pin))
+        return bpf_maps.open_pinned(str(self.directory(what) / pin))
 
     def _pin(self, what: str, pin: str, fd: Fd) -> None:
-        directory = self._directory(what)
+        directory = self.directory(what)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Pinning can't overwrite; a rename does, and nobody sees neither.
@@ -276,7 +277,7 @@ class BpfObjects:
             raise KernelError(message, refusal.errno or 0) from refusal
 
     def _unpin(self, what: str, pin: str) -> None:
-        path = self._directory(what) / pin
+        path = self.directory(what) / pin
         try:
             path.unlink(missing_ok=True)
         except OSError as refusal:

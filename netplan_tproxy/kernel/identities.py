@@ -47,3 +47,18 @@ def cgroup_root() -> Path | None:
                 if kind == "cgroup2" and (path / "cgroup.procs").exists():
                     return path
     return None
+
+
+def cgroup_ids(path: str) -> tuple[int, ...] | None:
+    """Give the ids of a cgroup and of those it is in, the outermost first; None: no such."""
+    root = cgroup_root()
+    if root is None:
+        return None
+    found = []
+    for part in [part for part in path.split("/") if part]:
+        root /= part
+        try:
+            found.append(root.stat().st_ino)
+        except OSError:
+            return None
+    return tuple(found)

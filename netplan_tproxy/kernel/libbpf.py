@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ctypes
 import errno
+import logging
 import os
 from collections.abc import Callable
 from functools import cache
@@ -11,6 +12,16 @@ from types import TracebackType
 from typing import Any, Self
 
 from netplan_tproxy.errors import KernelError, TproxyError
+
+_log = logging.getLogger(__name__)
+# What is worth a line in the log; the rest reads.
+_CHANGES = frozenset(
+    {
+        "bpf_prog_load", "bpf_map_create", "bpf_obj_pin", "bpf_prog_attach_opts",
+        "bpf_prog_detach2", "bpf_map_update_elem", "bpf_map_update_batch",
+        "bpf_map_delete_elem", "bpf_map_freeze",
+    }
+)  # fmt: skip
 
 
 class Fd:
@@ -63,6 +74,8 @@ def call(function: str, *arguments: Any, what: str) -> int:
     bound: Callable[..., int] = getattr(library(), function)
     ctypes.set_errno(0)
     answer = bound(*arguments)
+    if function in _CHANGES:
+        _log.debug("  bpf: %s: %s", what, "done" if answer >= 0 else os.strerror(abs(answer)))
     if answer >= 0:
         return answer
     # libbpf 1.x answers -errno; 0.x answers -1 and sets errno.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.pyroute import part
 
 _MOST_TRIES = 20
+_log = logging.getLogger(__name__)
 
 
 class Rtnetlink:
@@ -39,10 +41,15 @@ class Rtnetlink:
 
     @contextmanager
     def _doing(self, what: str, *fine: int) -> Iterator[None]:
+        change = not what.startswith("read ")
         try:
             yield
+            if change:
+                _log.debug("  netlink: %s: done", what)
         except self._refused as refusal:
             code = getattr(refusal, "code", 0)
+            if change:
+                _log.debug("  netlink: %s: %s", what, errno.errorcode.get(code, str(code)))
             if code not in fine:
                 text = str(refusal.args[1]) if len(refusal.args) > 1 else os.strerror(code)
                 name = errno.errorcode.get(code, str(code))

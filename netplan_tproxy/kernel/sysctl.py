@@ -5,11 +5,14 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 from netplan_tproxy.errors import KernelError
 
 _ROOT = Path("/proc/sys")
+
+_log = logging.getLogger(__name__)
 
 
 def read_sysctl(path: str) -> str | None:
@@ -27,6 +30,7 @@ def write_sysctl(path: str, value: str) -> None:
     """Set one value. Raises KernelError with the kernel's answer."""
     try:
         (_ROOT / path).write_text(value, encoding="utf-8")
+        _log.debug("  sysctl: set %s to %s: done", path, value)
     except OSError as refusal:
         message = f"set sysctl {path} to {value}: {refusal.strerror}"
         raise KernelError(message, refusal.errno or 0) from refusal

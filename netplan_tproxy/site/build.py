@@ -10,7 +10,7 @@ from netplan_tproxy.site.endpoints import read_interfaces, read_proxy
 from netplan_tproxy.site.fastpath import read_fastpath
 from netplan_tproxy.site.marks import read_marks
 from netplan_tproxy.site.model import AF_INET, Site
-from netplan_tproxy.site.nodes import section, walk, without
+from netplan_tproxy.site.nodes import Scalar, section, walk, without
 from netplan_tproxy.site.problem import joined
 from netplan_tproxy.site.routes import declared_tables, parse_table, read_routes
 from netplan_tproxy.site.rules import default_rules, read_rules
@@ -71,6 +71,7 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
         fastpath=fastpath,
         source=source,
         where={} if problems or bad else _where(root),
+        texts={} if problems or bad else _texts(root),
     )
     if not problems and not bad:
         problems = uncovered(site, root)
@@ -104,3 +105,8 @@ def _where(root: Mapping) -> dict[str, tuple[int, int]]:
     if port := where.get("proxy.port"):
         where |= {"proxy.tcp": port, "proxy.tcp.port": port}
     return {path: (at.line, at.column) for path, at in where.items()}
+
+
+def _texts(root: Mapping) -> dict[str, str]:
+    """Return what the file says, by path."""
+    return {joined(path): node.text for path, _, node in walk(root) if isinstance(node, Scalar)}

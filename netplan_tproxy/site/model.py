@@ -158,6 +158,7 @@ class Site:
     fastpath: Fastpath = field(default_factory=Fastpath)
     source: str = "site.yaml"
     where: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
+    texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
 
     @property
     def fastpath_cgroups(self) -> tuple[str, ...]:

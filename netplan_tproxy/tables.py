@@ -1,0 +1,77 @@
+"""Text for a terminal of 80 columns: wrapped lines, columns, numbers, times. Pure."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Sequence
+
+WIDTH = 80
+_INDENT = "    "
+_MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
+_STEP = 1024
+_TEN = 10
+
+
+def wrapped(text: str, width: int = WIDTH, indent: str = _INDENT) -> list[str]:
+    """Break a line at blanks where it is too long; a longer word stands by itself."""
+    found = []
+    line = ""
+    for word in re.findall(r"\s*\S+", text):
+        if line.strip() and len(line) + len(word) > width:
+            found.append(line)
+            line = indent + word.lstrip()
+        else:
+            line += word
+    return [*found, line]
+
+
+def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
+    """Align the cells of rows, two blanks apart; columns ``right`` are flushed right."""
+    if not rows:
+        return []
+    widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
+    return [
+        "  ".join(
+            cell.rjust(width) if at in right else cell.ljust(width)
+            for at, (cell, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+def cut(text: str, width: int = WIDTH) -> str:
+    """Shorten a line that must stay one."""
+    return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def ago(seconds: float) -> str:
+    """Say a duration in its two largest units: ``3 d 4 h``, ``12 s``."""
+    whole = max(0, int(seconds))
+    days, rest = divmod(whole, _DAY)
+    hours, rest = divmod(rest, _HOUR)
+    minutes, secs = divmod(rest, _MINUTE)
+    if days:
+        return f"{days} d {hours} h"
+    if hours:
+        return f"{hours} h {minutes} min"
+    return f"{minutes} min {secs} s" if minutes else f"{secs} s"
+
+
+def moment(at: float) -> str:
+    """Say a point in time, in seconds since 1970, as the clock on the wall shows it."""
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
+
+
+def size(octets: float) -> str:
+    """Say a number of bytes with three figures at most: ``1.5 MiB``."""
+    value, unit = float(octets), 0
+    while value >= _STEP and unit < len(_UNITS) - 1:
+        value, unit = value / _STEP, unit + 1
+    return f"{value:.1f} {_UNITS[unit]}" if unit and value < _TEN else f"{value:.0f} {_UNITS[unit]}"
+
+
+def rate(per_second: float) -> str:
+    """Say how often something happens in a second."""
+    return f"{per_second:.1f}/s" if 0 < per_second < _TEN else f"{per_second:.0f}/s"

@@ -1,0 +1,184 @@
+"""What the doctor says of other managers, of the old iptables and of where it runs."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netplan_tproxy.doctor import conflicts, mounts, netfilter, privileges
+from netplan_tproxy.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
+from netplan_tproxy.doctor.patient import Patient
+from netplan_tproxy.kernel import hooks
+from netplan_tproxy.kernel.any_rules import has_routes
+from netplan_tproxy.kernel.bpf_programs import load_program
+from netplan_tproxy.kernel.features import SCHED_CLS
+from netplan_tproxy.kernel.firewall import Ruleset, read_ruleset
+from netplan_tproxy.kernel.libbpf import Fd, call
+from netplan_tproxy.kernel.netlink import Netlink
+from netplan_tproxy.kernel.networkd import SETTINGS
+from netplan_tproxy.kernel.routing import Link
+from netplan_tproxy.site.load import parse
+from tests.lab import Lab
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+SITE = parse("version: 1\ninterfaces: {wan0: {}}\nproxy: {port: 9040}\n", "site.yaml")
+LINKS = {"lo": Link("lo", 1, 772), "wan0": Link("wan0", 2, 1)}
+
+
+@pytest.fixture(scope="module")
+def lab() -> Iterator[Lab]:
+    with Lab() as made:
+        yield made
+
+
+def patient(lab: Lab, *, privileged: bool = True) -> Patient:
+    with lab.host.entered():
+        netlink = Netlink()
+        links = netlink.links()
+        netlink.close()
+    return Patient(SITE, links, privileged)
+
+
+def of(findings: list[Finding], code: str) -> list[Finding]:
+    return [one for one in findings if one.code == f"conflicts.{code}"]
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize("settings", [SETTINGS, SETTINGS[:1], ()])
+def test_a_networkd_that_takes_ours_away_is_named_with_its_settings(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch, settings: tuple[str, ...]
+) -> None:
+    monkeypatch.setattr(conflicts, "removes_foreign", lambda: settings)
+    with lab.host.entered():
+        (one,) = of(conflicts.examine(patient(lab)), "networkd")
+    assert one.level == (WARN if settings else OK)
+    assert all(f"{name}=no" in one.advice for name in settings)
+
+
+@pytest.mark.parametrize(
+    ("text", "touches"),
+    [
+        ("[connection]\ninterface-name=wan0\n[tc]\nqdisc.root=fq_codel\n", True),
+        ("[connection]\ninterface-name=eth7\n[tc]\nqdisc.root=fq_codel\n", False),
+        ("[connection]\ntype=ethernet\n[tc]\nqdisc.root=fq_codel\n", True),
+        ("[connection]\ninterface-name=wan0\n[ipv4]\nmethod=auto\n", False),
+    ],
+)
+def test_a_profile_with_qdiscs_for_our_device_is_a_trap(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    text: str,
+    touches: bool,  # noqa: FBT001
+) -> None:
+    (tmp_path / "uplink.nmconnection").write_text(text)
+    monkeypatch.setattr(conflicts, "_PROFILES", tmp_path)
+    monkeypatch.setattr(hooks, "runs", lambda *names: [*names])
+    (one,) = conflicts._network_manager(Patient(SITE, LINKS))
+    assert one.level == (WARN if touches else OK)
+
+
+def test_a_manager_that_does_not_run_is_not_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(hooks, "runs", lambda *_: [])
+    assert list(conflicts._network_manager(Patient(SITE, LINKS))) == []
+
+
+def test_running_programs_are_found_by_name() -> None:
+    mine = Path("/proc/self/comm").read_text().strip()
+    assert hooks.runs(mine, "no-such-program") == [mine]
+
+
+@pytest.mark.parametrize(
+    ("name", "code", "level"),
+    [("cilium_host", "cilium", WARN), ("docker0", "docker", OK)],
+)
+def test_others_are_known_by_their_devices(name: str, code: str, level: str) -> None:
+    links = {**LINKS, name: Link(name, 9, 1)}
+    for there, expected in ((links, [level]), (LINKS, [])):
+        both = [*conflicts._cilium(Patient(SITE, there)), *conflicts._docker(Patient(SITE, there))]
+        assert [one.level for one in of(both, code)] == expected
+
+
+@pytest.mark.lab
+@pytest.mark.bpf
+@pytest.mark.parametrize("hook", [46, 47], ids=["ingress", "egress"])
+def test_tcx_programs_are_named(lab: Lab, hook: int) -> None:
+    code = bytes.fromhex("b7000000ffffffff 9500000000000000")  # r0 = TCX_NEXT; exit
+    with lab.host.entered():
+        who = patient(lab)
+        assert list(conflicts._tcx(who)) == []
+        program = load_program(
+            name="tcx", prog_type=SCHED_CLS, insns=code, license="GPL", relocs=(), maps={}
+        )
+        ifindex = who.links["wan0"].ifindex
+        link = call("bpf_link_create", int(program), ifindex, hook, None, what="attach tcx")
+        with Fd(link):
+            (one,) = conflicts._tcx(who)
+        assert (one.level, "on wan0" in one.text) == (WARN, True)
+        assert list(conflicts._tcx(who)) == []
+        assert [one.level for one in conflicts._tcx(Patient(SITE, who.links))] == [UNSEEN]
+
+
+@pytest.mark.parametrize(
+    ("line", "codes"),
+    [
+        ("-A PREROUTING -j MARK --set-xmark 0x1/0xffffffff", ["marks"]),
+        ("-A PREROUTING -i eth0 -j MARK --set-xmark 0x10/0x10", []),
+        ("-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xffffffff --ctmask 0xffffffff",
+         ["marks"]),
+        ("-A PREROUTING -j CONNMARK --restore-mark --nfmask 0xff00 --ctmask 0xff00", []),
+        ("-A OUTPUT -j MARK --set-xmark 0x1/0xffffffff", []),
+        ("-A PREROUTING -p tcp -j TPROXY --on-port 1 --on-ip 0.0.0.0 --tproxy-mark 0x1/0x1",
+         ["tproxy"]),
+        ("-A PREROUTING -m rpfilter --invert -j DROP", ["rpfilter"]),
+        (":INPUT DROP [0:0]", ["input"]),
+    ],
+)  # fmt: skip
+def test_rules_of_the_old_iptables_are_understood(line: str, codes: list[str]) -> None:
+    found = netfilter.judged(Patient(SITE, LINKS), Ruleset(legacy=("*mangle", line, "COMMIT")))
+    assert [one.code for one in found if one.level != OK] == [f"netfilter.{code}" for code in codes]
+
+
+def test_an_input_chain_that_lets_the_mark_in_is_fine() -> None:
+    lines = (":INPUT DROP [0:0]", "-A INPUT -m mark --mark 0x1/0x1 -j ACCEPT")
+    found = netfilter.judged(Patient(SITE, LINKS), Ruleset(legacy=lines))
+    assert {one.level for one in found} == {OK}
+
+
+@pytest.mark.lab
+def test_a_ruleset_that_cannot_be_read_is_not_taken_for_an_empty_one(
+    lab: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netplan_tproxy.kernel.firewall._PATH", "/nonexistent")
+    with lab.host.entered():
+        assert read_ruleset().unread == ("nftables: nft is not installed",)
+        found = netfilter.examine(patient(lab))
+    assert UNSEEN in {one.level for one in found}
+
+
+def test_cgroups_are_missed_only_where_they_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(mounts, "cgroup_root", lambda: None)
+    named = parse(
+        "version: 1\ninterfaces: {wan0: {}}\nproxy: {port: 9040}\nbypass: {cgroups: [/a]}\n", "s"
+    )
+    assert mounts._cgroup(Patient(SITE)).level == OK
+    assert mounts._cgroup(Patient(named)).level == FAIL
+
+
+def test_a_user_namespace_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(privileges, "_in_first_user_namespace", lambda: False)
+    found = {one.code: one.level for one in privileges.examine(Patient())}
+    assert found["privileges.namespace"] == FAIL
+
+
+@pytest.mark.lab
+def test_a_table_is_known_to_be_empty_or_not(lab: Lab) -> None:
+    ip = lab.host.run
+    ip(["ip", "route", "add", "10.99.0.0/24", "dev", "wan0", "table", "777"])
+    with lab.host.entered():
+        known = {table: has_routes(2, table) for table in (254, 255, 777, 778)}
+        assert known == {254: True, 255: True, 777: True, 778: False}
+        assert not has_routes(10, 777)
