@@ -32,5 +32,6 @@ def write_sysctl(path: str, value: str) -> None:
         (_ROOT / path).write_text(value, encoding="utf-8")
         _log.debug("  sysctl: set %s to %s: done", path, value)
     except OSError as refusal:
+        _log.debug("  sysctl: set %s to %s: %s", path, value, refusal.strerror)
         message = f"set sysctl {path} to {value}: {refusal.strerror}"
         raise KernelError(message, refusal.errno or 0) from refusal
