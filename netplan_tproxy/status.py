@@ -5,15 +5,15 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
 from netplan_tproxy.applied import Applied
 from netplan_tproxy.errors import KernelError, TproxyError
-from netplan_tproxy.kernel import Kernel, bpf_maps, listeners
+from netplan_tproxy.kernel import Kernel, listeners
 from netplan_tproxy.kernel.bpf_programs import prog_fd_by_id
-from netplan_tproxy.kernel.bpf_read import opened, program_age
+from netplan_tproxy.kernel.bpf_read import program_age
 from netplan_tproxy.kernel.counters import Counts, counters
+from netplan_tproxy.kernel.fast_counters import fast_counters
 from netplan_tproxy.kernel.flows import intercepted_connections, tracked_datagrams
 from netplan_tproxy.kernel.sockets import Socket, owners
 from netplan_tproxy.kinds import Kinds
@@ -25,7 +25,6 @@ from netplan_tproxy.state import State
 PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 MOST_FLOWS = 20
 _DIRECTIONS = {"wan_egress": "output", "lan_ingress": "forward"}
-_FASTPATH = "fastpath"
 
 
 @dataclass(frozen=True)
@@ -97,7 +96,7 @@ def report(  # noqa: PLR0913 - what there is to be read
             "udp_remembered": tracked_datagrams(kernel.bpf.directory("maps")).intercepted,
             "listed": [_flow(flow, known) for flow in found[:most_flows]],
         },
-        "fastpath": _fastpath(kernel.bpf.directory("maps")),
+        "fastpath": fast_counters(kernel.bpf.directory("maps")),
         "drift": _drift(drift),
     }
 
@@ -210,17 +209,6 @@ def _flow(flow: Socket, known: Processes) -> dict[str, Any]:
         "destination": flow.end,
         "processes": _processes([flow], known),
     }
-
-
-def _fastpath(maps: Path) -> dict[str, int] | None:
-    """Count what is in the maps of the fast path, by name; None: it isn't set up."""
-    found = {}
-    for path in sorted(maps.glob(f"{_FASTPATH}*")) if maps.is_dir() else ():
-        with opened(str(path)) as fd:
-            if fd is not None:
-                key_size = bpf_maps.map_info(fd).key_size
-                found[path.name.partition("@")[0]] = sum(1 for _ in bpf_maps.keys(fd, key_size))
-    return found or None
 
 
 def _drift(drift: Drift | None) -> dict[str, Any] | None:

@@ -128,8 +128,17 @@ def _fastpath(fast: Mapping[str, int] | None, style: Style) -> Iterator[str]:
     if fast is None:
         return
     yield style.bold("fast path")
-    for name, number in fast.items():
-        yield f"  {name}: {number} in use"
+    yield f"  {fast['sockets']} sockets take part now"
+    yield f"  {fast['messages']} messages redirected, {fast['bytes']} bytes"
+    for what in ("demoted", "refused", "left"):
+        told = {name: number for name, number in fast.items() if name.startswith(f"{what}_")}
+        words = ", ".join(
+            f"{number} {name.partition('_')[2].replace('_', ' ')}"
+            for name, number in told.items()
+            if number
+        )
+        if words:
+            yield f"  {what}: {words}"
 
 
 def _drift(drift: Report | None, style: Style) -> Iterator[str]:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import socket
 import struct
 import time
 
 from netplan_tproxy.kernel import bpf_maps
 from netplan_tproxy.kernel.libbpf import Fd
-from netplan_tproxy.kernel.sock_diag import tcp_sockets
+from netplan_tproxy.kernel.sockets import sockets
 
 _PATIENCE = 1.0
 _INTERVAL = 0.02
@@ -23,7 +24,12 @@ def is_read(socks: Fd) -> bool:
             cookies.add(struct.unpack("=Q", value)[0])
     if not cookies:
         return True
-    return not any(found.waiting for found in tcp_sockets() if found.cookie in cookies)
+    return not any(
+        found.waiting
+        for family in (socket.AF_INET, socket.AF_INET6)
+        for found in sockets("tcp", family, *range(1, 12))
+        if found.cookie in cookies
+    )
 
 
 def wait_for_readers(socks: Fd) -> bool:

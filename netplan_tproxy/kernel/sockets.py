@@ -19,7 +19,7 @@ _NETLINK_SOCK_DIAG = 4
 _SOCK_DIAG_BY_FAMILY = 20
 _REQUEST_DUMP = 0x301
 _ERROR, _DONE = 2, 3
-_SKV6ONLY, _MARK, _SOCKOPT = 11, 15, 22
+_MEMINFO, _SKV6ONLY, _MARK, _SOCKOPT = 1, 11, 15, 22
 # Bit field of struct inet_diag_sockopt; compilers count from the other end on big-endian.
 _TRANSPARENT = 0x20 if sys.byteorder == "little" else 0x04
 _HEADER = struct.Struct("=IHHII")
@@ -33,7 +33,10 @@ _PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 
 @dataclass(frozen=True)
 class Socket:
-    """One socket; ``queued`` of a listener: connections that wait to be accepted."""
+    """One socket; ``queued`` of a listener: connections that wait to be accepted.
+
+    ``waiting`` is what the kernel holds for its reader, in bytes with their overhead.
+    """
 
     protocol: str
     family: int
@@ -50,6 +53,8 @@ class Socket:
     # None where the kernel doesn't tell: before 5.10; the mark to CAP_NET_ADMIN alone.
     transparent: bool | None = None
     mark: int | None = None
+    cookie: int = 0
+    waiting: int = 0
 
     @property
     def end(self) -> str:
@@ -74,7 +79,8 @@ def sockets(protocol: str, family: int, *states: int) -> Iterator[Socket]:
     """
     wanted = sum(1 << state for state in states)
     query = _QUERY.pack(
-        family, _PROTOCOLS[protocol], 0, wanted, b"", b"", b"", b"", 0, b"\xff" * 8,
+        family, _PROTOCOLS[protocol], 1 << (_MEMINFO - 1), wanted,
+        b"", b"", b"", b"", 0, b"\xff" * 8,
     )  # fmt: skip
     request = _HEADER.pack(_HEADER.size + len(query), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
     try:
@@ -105,10 +111,10 @@ def _messages(netlink: socket.socket) -> Iterator[bytes]:
 
 
 def _parsed(protocol: str, payload: bytes) -> Socket:
-    (family, _, _, _, sport, dport, source, target, ifindex, _, _, rqueue, wqueue, uid,
+    (family, _, _, _, sport, dport, source, target, ifindex, cookie, _, rqueue, wqueue, uid,
      inode) = _ANSWER.unpack_from(payload)  # fmt: skip
     size = 4 if family == socket.AF_INET else 16
-    only, transparent, mark = False, None, None
+    only, transparent, mark, waiting = False, None, None, 0
     at = _ANSWER.size
     while at + _ATTRIBUTE.size <= len(payload):
         length, kind = _ATTRIBUTE.unpack_from(payload, at)
@@ -116,6 +122,8 @@ def _parsed(protocol: str, payload: bytes) -> Socket:
             only = bool(payload[at + _ATTRIBUTE.size])
         elif kind == _SOCKOPT:
             transparent = bool(payload[at + _ATTRIBUTE.size] & _TRANSPARENT)
+        elif kind == _MEMINFO:
+            (waiting,) = struct.unpack_from("=I", payload, at + _ATTRIBUTE.size)
         elif kind == _MARK:
             (mark,) = struct.unpack_from("=I", payload, at + _ATTRIBUTE.size)
         at += max(_ATTRIBUTE.size, (length + 3) & ~3)
@@ -124,6 +132,7 @@ def _parsed(protocol: str, payload: bytes) -> Socket:
         str(ipaddress.ip_address(source[:size])), int.from_bytes(sport, "big"),
         str(ipaddress.ip_address(target[:size])), int.from_bytes(dport, "big"),
         ifindex, uid, inode, rqueue, wqueue, only, transparent, mark,
+        int.from_bytes(cookie, sys.byteorder), waiting,
     )  # fmt: skip
 
 

@@ -6,8 +6,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from netplan_tproxy import fastpath
-from netplan_tproxy.kernel import bpf_maps
+from netplan_tproxy.kernel.fast_counters import fast_counters
 
 if TYPE_CHECKING:
     import socket
@@ -26,12 +25,9 @@ def fast(cgroup: Path, more: str = "") -> str:
 
 def counters(on: Applied) -> Counter[str]:
     """What the fast path has counted so far, over all CPUs."""
-    with bpf_maps.open_pinned(str(on.pins / "maps" / fastpath.COUNTERS.pin)) as fd:
-        value = bpf_maps.lookup(fd, bytes(4), bpf_maps.entry_size(bpf_maps.map_info(fd))) or b""
-    per_cpu = list(fastpath.COUNTS.iter_unpack(value))
-    return Counter(
-        {name: sum(cpu[number] for cpu in per_cpu) for number, name in enumerate(fastpath.OUTCOMES)}
-    )
+    found = fast_counters(on.pins / "maps")
+    assert found is not None
+    return Counter({name: number for name, number in found.items() if name != "sockets"})
 
 
 class Counted:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.kernel.sock_diag import tcp_sockets
+from netplan_tproxy.kernel.sockets import sockets
 from tests.datapath import support
 from tests.fastpath.support import BUDGET, Counted, counters, fast, receive
 
@@ -34,7 +34,8 @@ def waiting_for(on: support.Applied, end: socket.socket) -> int:
     """What the kernel holds for a socket's reader, in bytes with their overhead."""
     wanted = cookie(end)
     with on.lab.host.entered():
-        return next(found.waiting for found in tcp_sockets() if found.cookie == wanted)
+        found = sockets("tcp", socket.AF_INET, *range(1, 12))
+        return next(one.waiting for one in found if one.cookie == wanted)
 
 
 def push(end: socket.socket, seconds: float = 1.0, size: int = MESSAGE) -> int:

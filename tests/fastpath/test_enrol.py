@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netplan_tproxy import cli
 from tests.datapath import support
 from tests.fastpath.support import Counted, fast, receive
 from tests.lab import EchoServer, Lab
@@ -138,3 +139,18 @@ def test_ipv6_is_redirected_too(tmp_path: Path, on: str) -> None:
                 assert near.recv(10) == b"back"
         assert counted()["messages"] == 2
         host.destroy()
+
+
+def test_status_tells_of_it(
+    host: support.Applied, proxy: socket.socket, capsys: pytest.CaptureFixture[str]
+) -> None:
+    pair = host.pair(proxy)
+    with pair.near, pair.far, host.lab.host.entered():
+        pair.near.sendall(b"?")
+        assert pair.far.recv(1) == b"?"
+        capsys.readouterr()
+        assert cli.main(["--status"]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    told = lines[lines.index("fast path") :]
+    assert told[1] == "  2 sockets take part now"
+    assert " messages redirected, " in told[2]
