@@ -110,8 +110,11 @@ def processes(held: Sequence[Report]) -> str:
 def _flows(report: Report, style: Style, *, verbose: bool) -> Iterator[str]:
     flows = report["flows"]
     yield style.bold("intercepted now")
-    plural = "" if flows["tcp"] == 1 else "s"
-    yield f"  {flows['tcp']} connection{plural}, {flows['udp_remembered']} UDP flows remembered"
+    connections, datagrams = (
+        f"{number} {what}{'' if number == 1 else 's'}"
+        for number, what in ((flows["tcp"], "connection"), (flows["udp_remembered"], "UDP flow"))
+    )
+    yield f"  {connections}, {datagrams} remembered"
     if not verbose:
         return
     rows = [

@@ -35,10 +35,14 @@ def examine(patient: Patient) -> list[Finding]:
 def collisions(patient: Patient, rules: Iterable[AnyRule]) -> Iterator[Finding]:
     """Give what the rules (those whose table has routes) would do. Pure."""
     ours, bypass = patient.intercept_mark, patient.bypass_mark
+    ours_is_asked = False
     for rule in rules:
+        ours_is_asked |= rule.protocol == OUR_PROTOCOL and rule.priority == patient.priority
         if rule.protocol == OUR_PROTOCOL or rule.table == _LOCAL or rule.suppresses:
             continue
-        before = rule.priority < patient.priority
+        # Of equal priorities the one that was there first is asked first.
+        same = rule.priority == patient.priority
+        before = rule.priority < patient.priority or (same and not ours_is_asked)
         if before:
             how = meets(rule, ours, bypass)
             if how == NEVER:

@@ -44,7 +44,7 @@ def below(path: str, *roots: str) -> bool:
 
 
 def confine_files(unit: Settings) -> None:
-    """ProtectSystem=, PrivateTmp=, ProtectKernelTunables=, ReadWritePaths=, RuntimeDirectory=."""
+    """ProtectSystem=, PrivateTmp=, ReadOnlyPaths=, ReadWritePaths=, RuntimeDirectory=."""
     syscalls.unshare(syscalls.CLONE_NEWNS)
     syscalls.mount("none", "/", flags=_REC | _SLAVE)
     runtime = [f"/run/{name}" for name in unit["RuntimeDirectory"]]
@@ -55,14 +55,19 @@ def confine_files(unit: Settings) -> None:
         for path in ("/tmp", "/var/tmp"):  # noqa: S108 - that is what they are
             syscalls.mount("tmpfs", path, "tmpfs")
         writable += ["/tmp", "/var/tmp"]  # noqa: S108
-    tunables = ["/proc/sys", "/sys"] if "yes" in unit["ProtectKernelTunables"] else []
-    for path in [*tunables, *writable]:
+    fixed = [path.lstrip("-") for path in unit["ReadOnlyPaths"]]
+    fixed = [path for path in fixed if Path(path).exists()]
+    if "yes" in unit.get("ProtectKernelTunables", ()):
+        fixed += ["/proc/sys", "/sys"]
+        # It wins over ReadWritePaths= there (systemd's namespace.c).
+        writable.remove("/sys/fs/bpf")
+    for path in [*fixed, *writable]:
         if path not in mounts():
             syscalls.mount(path, path, flags=_BIND | _REC)
     strict = "strict" in unit["ProtectSystem"]
     for path in mounts():
         system = strict and not below(path, *_API)
-        if (system or below(path, *tunables)) and not below(path, *writable):
+        if (system or below(path, *fixed)) and not below(path, *writable):
             syscalls.mount("none", path, flags=_REMOUNT | _BIND | _RDONLY)
 
 

@@ -86,29 +86,43 @@ def _zsh(scripts: Path, line: str) -> set[str]:
         os.write(terminal, b"stty cols 400 rows 400; print GO''ON\n")
         _until(terminal, "GOON")
         os.write(terminal, line.encode() + b"\x14")
-        seen = _until(terminal, "")
+        # A key that is hit before it is done would break it off, so there is only waiting:
+        # longer, where a busy machine has shown nothing yet.
+        found: set[str] = set()
+        seen = ""
+        for patience in (0.4, 1.5):
+            seen += _until_quiet(terminal, patience)
+            found = _words(seen, line)
+            if found:
+                break
     finally:
         os.kill(child, 9)
         os.waitpid(child, 0)
         os.close(terminal)
+    return found
+
+
+def _words(seen: str, line: str) -> set[str]:
+    """What stands on the terminal besides what was typed."""
     plain = re.sub(r"\x1b\[[^a-zA-Z]*[a-zA-Z]", " ", seen)
-    # The terminal shows what was typed, too.
-    typed = {"^T", "", *line.split()}
-    return {word.rpartition("=")[2] for word in plain.split()} - typed
+    return {word.rpartition("=")[2] for word in plain.split()} - {"^T", "", *line.split()}
 
 
-def _until(terminal: int, token: str) -> str:
-    """Read until a token comes; without one until it has been quiet for a while."""
+def _until(terminal: int, token: str) -> None:
+    """Read until a token comes."""
     seen = ""
-    deadline = time.monotonic() + 15
-    quiet = 5.0 if token else 0.7
-    while time.monotonic() < deadline and select.select([terminal], [], [], quiet)[0]:
-        try:
+    deadline = time.monotonic() + 20
+    while token not in seen and time.monotonic() < deadline:
+        if select.select([terminal], [], [], 0.5)[0]:
             seen += os.read(terminal, 65536).decode(errors="replace")
-        except OSError:
-            break
-        if token and token in seen:
-            break
+    assert token in seen
+
+
+def _until_quiet(terminal: int, seconds: float) -> str:
+    seen = ""
+    deadline = time.monotonic() + 20
+    while time.monotonic() < deadline and select.select([terminal], [], [], seconds)[0]:
+        seen += os.read(terminal, 65536).decode(errors="replace")
     return seen.replace("\r", "")
 
 

@@ -7,11 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.doctor import conflicts, mounts, netfilter, privileges
+from netplan_tproxy.doctor import conflicts, marks, mounts, netfilter, privileges
 from netplan_tproxy.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
 from netplan_tproxy.doctor.patient import Patient
-from netplan_tproxy.kernel import hooks
-from netplan_tproxy.kernel.any_rules import has_routes
+from netplan_tproxy.kernel import OUR_PROTOCOL, hooks
+from netplan_tproxy.kernel.any_rules import AnyRule, has_routes
 from netplan_tproxy.kernel.bpf_programs import load_program
 from netplan_tproxy.kernel.features import SCHED_CLS
 from netplan_tproxy.kernel.firewall import Ruleset, read_ruleset
@@ -182,3 +182,17 @@ def test_a_table_is_known_to_be_empty_or_not(lab: Lab) -> None:
         known = {table: has_routes(2, table) for table in (254, 255, 777, 778)}
         assert known == {254: True, 255: True, 777: True, 778: False}
         assert not has_routes(10, 777)
+
+
+@pytest.mark.parametrize(
+    ("order", "level"), [("oa", OK), ("ao", FAIL), ("a", FAIL), ("o", OK), ("oab", FAIL)]
+)
+def test_of_equal_priorities_the_first_rule_is_asked_first(order: str, level: str) -> None:
+    rules = {
+        "o": AnyRule(2, 1000, 100, OUR_PROTOCOL, 1, 1),
+        "a": AnyRule(2, 1000, 7, 99, 1, 1),
+        "b": AnyRule(2, 999, 7, 99, 1, 1),
+    }
+    ordered = sorted((rules[letter] for letter in order), key=lambda rule: rule.priority)
+    found = list(marks.collisions(Patient(SITE, LINKS), ordered))
+    assert (FAIL if any(one.level == FAIL for one in found) else OK) == level

@@ -179,6 +179,7 @@ def test_a_sysctl_is_called_a_trap_just_when_it_is_one(  # noqa: PLR0917
         ("not fwmark 0xca6c lookup 77 pref 5000", set(), OK),
         ("fwmark 0x80000/0xff0000 lookup 77 pref 5210", set(), OK),
         ("lookup 78 pref 500", set(), OK),
+        ("lookup 77 pref 1000 protocol 99", set(), OK),  # ours was there first
         ("fwmark 0x3 lookup 77 pref 500", set(), OK),
         ("fwmark 0x10001 lookup 77 pref 500", set(), WARN),
         ("iif wan0 lookup 77 pref 500", set(), WARN),

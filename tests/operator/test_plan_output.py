@@ -29,13 +29,15 @@ if TYPE_CHECKING:
     from tests.lab import Lab
 
 devices = st.sampled_from(["lo", "wan0", "lan0", "a-long-name-15b"])
-resources: st.SearchStrategy[Resource] = st.one_of(
+KINDS: tuple[st.SearchStrategy[Resource], ...] = (
     st.builds(Qdisc, devices, st.sampled_from(["clsact", "ingress"])),
     st.builds(Filter, devices, st.sampled_from(["ingress", "egress"]), st.just("wan_egress@1")),
     st.builds(Set, st.just("0" * 16), st.booleans(), st.just("bypass.to"), st.integers(0, 99)),
     st.builds(Sysctl, st.just("net/ipv4/conf/a-long-name-15b/accept_local"), st.text("01 ")),
     st.builds(Rule, st.just(2), st.integers(0, 9), st.just(1), st.just(1), st.just(100)),
 )
+resources = st.one_of(*KINDS)
+pairs = st.sampled_from(KINDS).flatmap(lambda kind: st.tuples(kind, kind))
 
 
 def _change(pair: tuple[Resource, Resource], end: int) -> Change:
@@ -43,9 +45,6 @@ def _change(pair: tuple[Resource, Resource], end: int) -> Change:
     return (Change(None, after), Change(before, None), Change(before, after))[end]
 
 
-pairs = resources.flatmap(
-    lambda one: st.tuples(st.just(one), resources.filter(lambda other: other.kind == one.kind))
-)
 plans = st.builds(
     Plan,
     changes=st.lists(st.builds(_change, pairs, st.integers(0, 2)), max_size=12).map(tuple),
