@@ -64,7 +64,7 @@ def carry_out(
     as_json = bool(getattr(args, "json", False))
     if args.doctor:
         from netplan_tproxy import doctor  # noqa: PLC0415
-        from netplan_tproxy.run import DEFAULT_SITE  # noqa: PLC0415
+        from netplan_tproxy.options import DEFAULT_SITE  # noqa: PLC0415
 
         report = doctor.examine(args.site or DEFAULT_SITE, named=bool(args.site))
         lines = None if as_json else doctor.lines(report, style)

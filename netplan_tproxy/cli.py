@@ -15,7 +15,7 @@ from netplan_tproxy.errors import SiteError, TproxyError
 from netplan_tproxy.interrupts import Interrupts
 
 if TYPE_CHECKING:
-    from netplan_tproxy.run import Options
+    from netplan_tproxy.options import Options
 
 EX_USAGE = 64
 EX_SIGNAL = 128  # and the number of the signal, as the shell has it
@@ -138,7 +138,8 @@ def _mode(args: argparse.Namespace) -> str:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run ``tproxy-apply``; give its exit code."""
     args = parser().parse_args(arguments)
-    from netplan_tproxy.run import LOOKS, Options, run  # noqa: PLC0415
+    from netplan_tproxy.options import LOOKS, Options  # noqa: PLC0415
+    from netplan_tproxy.run import run  # noqa: PLC0415
     from netplan_tproxy.style import wanted  # noqa: PLC0415
 
     defaults = Options()

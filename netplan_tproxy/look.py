@@ -18,7 +18,7 @@ from netplan_tproxy.state import State
 from netplan_tproxy.watch import watch
 
 if TYPE_CHECKING:
-    from netplan_tproxy.run import Options
+    from netplan_tproxy.options import Options
 
 # Seconds over which rates are taken when nobody watches.
 MOMENT = 0.25

@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from netplan_tproxy import confirm, engine
 from netplan_tproxy.applied import Applied, applied, diff_report
@@ -20,55 +20,30 @@ from netplan_tproxy.kernel.networkd import removes_foreign
 from netplan_tproxy.kernel.privileges import require_privileges
 from netplan_tproxy.kinds import Kinds, all_kinds
 from netplan_tproxy.model import Change, Id, Ledger, Plan, Resource
+from netplan_tproxy.options import (
+    APPLY,
+    CHECK,
+    COMMIT,
+    DEFAULT_SITE,
+    LOOKS,
+    PENDING,
+    ROLLBACK,
+    STATUS,
+    WITHOUT_FILE,
+    Options,
+)
 from netplan_tproxy.plan import by_id, diff, merged
 from netplan_tproxy.progress import busy
 from netplan_tproxy.render import diff_lines, plan_lines, plan_report
 from netplan_tproxy.requirements import require_facts
 from netplan_tproxy.site.load import load
-from netplan_tproxy.site.model import Check, Site
-from netplan_tproxy.state import DEFAULT_ROOT, State
-from netplan_tproxy.style import PLAIN, Style
+from netplan_tproxy.site.model import Site
+from netplan_tproxy.state import State
 
 if TYPE_CHECKING:
-    from netplan_tproxy.question import Question
     from netplan_tproxy.status import Drift
 
-DEFAULT_SITE = "/etc/netplan-tproxy/site.yaml"
-APPLY, DRY_RUN, CHECK, COMMIT, ROLLBACK = "apply", "dry-run", "check", "commit", "rollback"
-STATUS, EXPLAIN = "status", "explain"
-LOOKS = frozenset({STATUS, EXPLAIN})
-_WITHOUT_FILE = frozenset({COMMIT, ROLLBACK}) | LOOKS
-PENDING = 2
-
 Say = Callable[[str], None]
-
-
-@dataclass(frozen=True)
-class Options:
-    """What the command line asks for. ``lock_timeout`` and ``confirm`` in seconds."""
-
-    site: str = DEFAULT_SITE
-    mode: str = APPLY
-    destroy: bool = False
-    state_dir: str = DEFAULT_ROOT
-    lock_timeout: float = 10.0
-    confirm: float | None = None
-    probes: tuple[str, ...] = ()
-    adopt: bool = False
-    diff: bool = False
-    watch: float | None = None
-    question: Question | None = None
-    verbose: bool = False
-    in_place: bool = False
-    style: Style = PLAIN
-    json: bool = False
-    # Where a plan goes as JSON values instead of being said.
-    told: dict[str, Any] | None = None
-
-    @property
-    def checks(self) -> list[Check]:
-        """The probes of the command line as checks."""
-        return [Check("command", command) for command in self.probes]
 
 
 def run(options: Options, say: Say, interrupts: Interrupts) -> int:
@@ -77,7 +52,7 @@ def run(options: Options, say: Say, interrupts: Interrupts) -> int:
     ``say`` is called with each finished line of output. Raises TproxyError.
     """
     site = None
-    if not options.destroy and options.mode not in _WITHOUT_FILE:
+    if not options.destroy and options.mode not in WITHOUT_FILE:
         with busy(f"reading {options.site}"):
             site = load(options.site)
     require_privileges()

@@ -17,8 +17,7 @@ import contextlib
 import json
 import os
 import secrets
-import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,13 +25,12 @@ from typing import Any
 from netplan_tproxy import applied
 from netplan_tproxy.applied import Applied
 from netplan_tproxy.errors import DamagedError, TproxyError
-from netplan_tproxy.files import locked, require_private, sync_directory, write_file
+from netplan_tproxy.files import sync_directory, write_file
 from netplan_tproxy.kinds import Kinds, from_json
 from netplan_tproxy.model import Change, Id, Ledger, Owned, to_json
+from netplan_tproxy.records import Records
 from netplan_tproxy.watchdog import Process, now
 
-FORMAT = 1
-_MOST_TRIES = 100
 DEFAULT_ROOT = "/run/netplan-tproxy"
 
 
@@ -52,57 +50,14 @@ class Pending:
         return max(0.0, self.deadline - now())
 
 
-class State:
+class State(Records):
     """The state directory of one network namespace. ``root`` as in ``--state-dir``."""
 
     def __init__(self, root: str, netns: int, kinds: Kinds) -> None:
-        self._root = Path(root)
-        self._directory = self._root / str(netns)
+        super().__init__(root, netns)
         self._kinds = kinds
-        self._stamp = {"format": FORMAT, "boot": _boot_id()}
-        self._lock_fd = -1
         # Written down with the next ledger; None: what is written down already stays.
         self.site: Applied | None = None
-
-    @contextlib.contextmanager
-    def lock(self, timeout: float) -> Iterator[None]:
-        """Hold the lock. Raises LockedError after ``timeout`` seconds."""
-        deadline = time.monotonic() + timeout
-        fd = None
-        for _ in range(_MOST_TRIES):
-            self._make_directory()
-            fd = locked(self._directory / "lock", deadline)
-            if fd is not None:
-                break
-        else:
-            message = f"{self._directory}: removed again and again; nothing was touched"
-            raise TproxyError(message)
-        try:
-            os.ftruncate(fd, 0)
-            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-            self._drop_leftovers()
-            self._lock_fd = fd
-            yield
-        finally:
-            self._lock_fd = -1
-            self._remove_when_empty()
-            os.close(fd)
-
-    def after_fork(self) -> None:
-        """Leave the lock to the parent: a descriptor that is kept would hold it too."""
-        if self._lock_fd >= 0:
-            os.close(self._lock_fd)
-            self._lock_fd = -1
-
-    def _make_directory(self) -> None:
-        try:
-            for directory in (self._root, self._directory):
-                with contextlib.suppress(FileExistsError):
-                    directory.mkdir(mode=0o700)
-                require_private(directory)
-        except OSError as refusal:
-            message = f"state directory {self._directory}: {refusal.strerror}; nothing was touched"
-            raise TproxyError(message) from refusal
 
     def _drop_leftovers(self) -> None:
         """Remove what says nothing: empty, done with, or of a kernel that is gone."""
@@ -113,13 +68,6 @@ class State:
             self.release()
             if not self.ledger():
                 (self._directory / "ledger.json").unlink(missing_ok=True)
-
-    def _remove_when_empty(self) -> None:
-        with contextlib.suppress(OSError):
-            if {path.name for path in self._directory.iterdir()} == {"lock"}:
-                (self._directory / "lock").unlink()
-                self._directory.rmdir()
-                self._root.rmdir()
 
     # ledger
 
@@ -156,62 +104,11 @@ class State:
         except (KeyError, TypeError, ValueError) as nonsense:
             raise self._unreadable(name) from nonsense
 
-    def _replace(self, name: str, values: dict[str, Any]) -> None:
-        path = self._directory / name
-        aside = path.with_suffix(".new")
-        write_file(aside, json.dumps(values, indent=1) + "\n", os.O_TRUNC)
-        aside.rename(path)
-        sync_directory(self._directory)
-
-    def _values(self, name: str) -> dict[str, Any] | None:
-        """Parse a file; None when there is none of this boot."""
-        text = self._read(name)
-        if not text:
-            return None
-        try:
-            values = json.loads(text)
-            return values if self._of_this_boot(values) else None
-        except ValueError as nonsense:
-            raise self._unreadable(name) from nonsense
-
-    def _read(self, name: str) -> str:
-        """Read a whole file of ours; "" when there is none. Raises TproxyError."""
-        path = self._directory / name
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with os.fdopen(fd, encoding="utf-8") as file:
-                require_private(self._root)
-                require_private(self._directory)
-                return file.read()
-        except FileNotFoundError:
-            return ""
-        except UnicodeError as nonsense:
-            raise self._unreadable(name) from nonsense
-        except OSError as refusal:
-            message = f"{path}: {refusal.strerror}; nothing was touched"
-            raise TproxyError(message) from refusal
-
-    def _unreadable(self, name: str) -> DamagedError:
-        return DamagedError(
-            f"{self._directory / name}: damaged, or of another version; move it away and run "
-            "again: what carries our sign is found without it; nothing was touched"
-        )
-
     def set_aside(self) -> Path:
         """Keep a journal that can't be read under another name; give its path."""
         aside = self._journal.with_name(f"journal.damaged-{secrets.token_hex(4)}")
         self._journal.rename(aside)
         return aside
-
-    def _of_this_boot(self, values: Any) -> bool:
-        """Whether it describes this kernel. Raises ValueError for a format we don't know."""
-        if not isinstance(values, dict) or not isinstance(values.get("boot"), str):
-            raise ValueError(values)  # noqa: TRY004 - what the text says is wrong, not its type
-        if values.get("boot") != self._stamp["boot"]:
-            return False
-        if values.get("format") != FORMAT:
-            raise ValueError(values.get("format"))
-        return True
 
     # a change that awaits its confirmation
 
@@ -332,7 +229,3 @@ class State:
             return (header if lines and self._of_this_boot(header) else None), lines[1:]
         except ValueError as nonsense:
             raise self._unreadable("journal.jsonl") from nonsense
-
-
-def _boot_id() -> str:
-    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

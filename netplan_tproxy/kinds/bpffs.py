@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from netplan_tproxy.kernel import Facts, Kernel
-from netplan_tproxy.kernel.bpf_objects import DEFAULT_MOUNT
+from netplan_tproxy.kernel.pins import DEFAULT_MOUNT
 from netplan_tproxy.kinds import Kind
 from netplan_tproxy.model import Resource
 from netplan_tproxy.site.model import Site
