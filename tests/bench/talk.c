@@ -5,7 +5,9 @@
  *   talk serve ADDRESS PORT                      one connection after the other, transparent
  *   talk rtt ADDRESS PORT SIZE COUNT             prints seconds per round trip
  *   talk bulk up|down ADDRESS PORT BYTES         prints bytes per second
- *   talk connect ADDRESS PORT COUNT              prints connections per second
+ *   talk connect ADDRESS PORT COUNT first|last   prints connections per second; the client
+ *                                                closes first, or the server does, so that
+ *                                                TIME_WAIT is on the client's or the proxy's side
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -21,7 +23,8 @@
 #define CHUNK 65536
 
 struct order {
-	uint32_t what;   /* 'r' echo messages of size, 'u' read bytes, 'd' send bytes, 'c' nothing */
+	uint32_t what;   /* 'r' echo messages of size, 'u' read bytes, 'd' send bytes,
+			  * 'c' answer and close, 'w' answer and wait for the client to close */
 	uint32_t size;
 	uint64_t bytes;
 };
@@ -125,6 +128,8 @@ static void serve(char **argv)
 				pass(peer, o.bytes, 1);
 			else if (o.what == 'c')
 				write_all(peer, "!", 1);
+			else if (o.what == 'w' && write_all(peer, "!", 1))
+				recv(peer, buffer, 1, 0);
 		}
 		close(peer);
 	}
@@ -168,14 +173,17 @@ int main(int argc, char **argv)
 		start = now();
 		need(pass(fd, o.bytes, up) && (!up || read_all(fd, buffer, 1)), "bulk");
 		printf("%.0f\n", o.bytes / (now() - start));
-	} else if (argc == 5 && !strcmp(argv[1], "connect")) {
-		struct order o = {'c'};
+	} else if (argc == 6 && !strcmp(argv[1], "connect")) {
+		int first = !strcmp(argv[5], "first");
+		struct order o = {first ? 'w' : 'c'};
 		int count = atoi(argv[4]);
 
 		start = now();
 		for (i = 0; i < count; i++) {
 			fd = reach(argv + 2, o);
 			need(read_all(fd, buffer, 1), "answer");
+			if (!first)
+				recv(fd, buffer, 1, 0);
 			close(fd);
 		}
 		printf("%.1f\n", count / (now() - start));

@@ -23,8 +23,8 @@ def run(name: str, *options: str) -> list[str]:
 def test_every_path_is_measured_and_every_goal_is_told() -> None:
     lines = run("paths", "--quick", "--rounds", "1")
     for name in "abcd":
-        assert len([line for line in lines if line.startswith(f"  ({name}) ")]) == 9
-    assert len([line for line in lines if "to reach" in line]) == 6 + 2 * 5
+        assert len([line for line in lines if line.startswith(f"  ({name}) ")]) == 11
+    assert len([line for line in lines if "to reach" in line]) == 6 + 2 * 6
 
 
 def test_no_byte_is_wrong_and_no_connection_hangs_whatever_is_done_to_them() -> None:
