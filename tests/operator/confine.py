@@ -34,6 +34,9 @@ def settings(unit: Path) -> Settings:
     return found
 
 
+_ROOT = Path(__file__).parents[2]
+
+
 def mounts() -> list[str]:
     lines = Path("/proc/self/mountinfo").read_text().splitlines()
     return [line.split()[4] for line in lines]
@@ -52,8 +55,14 @@ def confine_files(unit: Settings) -> None:
     for path in runtime:
         Path(path).mkdir(mode=int(unit["RuntimeDirectoryMode"][0], 8), exist_ok=True)
     if "yes" in unit["PrivateTmp"]:
+        # The checkout itself may be below one of them: it must stay in sight.
+        checkout = os.open(_ROOT, os.O_PATH | os.O_CLOEXEC)
         for path in ("/tmp", "/var/tmp"):  # noqa: S108 - that is what they are
             syscalls.mount("tmpfs", path, "tmpfs")
+        if not _ROOT.exists():
+            _ROOT.mkdir(parents=True)
+            syscalls.mount(f"/proc/self/fd/{checkout}", str(_ROOT), flags=_BIND)
+            os.chdir(_ROOT)
         writable += ["/tmp", "/var/tmp"]  # noqa: S108
     fixed = [path.lstrip("-") for path in unit["ReadOnlyPaths"]]
     fixed = [path for path in fixed if Path(path).exists()]

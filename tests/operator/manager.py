@@ -26,6 +26,9 @@ OUTPUT = "/run/output"
 _RUNTIME = Path("/run/user/0")
 _SECONDS = 60
 _ROOT = Path(__file__).parents[2]
+# A checkout below /tmp would be hidden from the unit that is to run what is in it.
+_TMP = any(_ROOT.is_relative_to(path) for path in ("/tmp", "/var/tmp"))  # noqa: S108
+_NO_PRIVATE_TMP = "PrivateTmp=no\nReadWritePaths=/tmp /var/tmp"
 # The system's instance gives the unit /run/netplan-tproxy; this one would put it elsewhere.
 _DROP_IN = f"""\
 [Service]
@@ -34,6 +37,7 @@ ReadWritePaths=/run/netplan-tproxy
 Environment=PYTHONPATH={_ROOT}
 StandardOutput=append:{OUTPUT}
 StandardError=append:{OUTPUT}
+{_NO_PRIVATE_TMP if _TMP else ""}
 """
 
 
