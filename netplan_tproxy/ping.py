@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 import select
 import socket
 import struct
@@ -36,7 +35,7 @@ def _opened(family: int) -> socket.socket:
 
 def _exchange(pinger: socket.socket, family: int, deadline: float) -> bool:
     kind, reply = _REQUEST[family]
-    token = secrets.token_bytes(16)
+    token = os.urandom(16)
     header = _HEADER.pack(kind, 0, 0, os.getpid() & 0xFFFF, 1)
     # The kernel fills in ICMPv6's checksum, and ICMP's on the unprivileged kind.
     checked = _HEADER.pack(kind, 0, _checksum(header + token), os.getpid() & 0xFFFF, 1)

@@ -16,7 +16,6 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -106,7 +105,7 @@ class State(Records):
 
     def set_aside(self) -> Path:
         """Keep a journal that can't be read under another name; give its path."""
-        aside = self._journal.with_name(f"journal.damaged-{secrets.token_hex(4)}")
+        aside = self._journal.with_name(f"journal.damaged-{os.urandom(4).hex()}")
         self._journal.rename(aside)
         return aside
 
@@ -177,7 +176,7 @@ class State(Records):
         """Write down all changes of a run, with both their ends, before the first."""
         pairs = [[to_json(change.before), to_json(change.after)] for change in changes]
         try:
-            values = {**self._stamp, "run": secrets.token_hex(8), "changes": pairs}
+            values = {**self._stamp, "run": os.urandom(8).hex(), "changes": pairs}
             write_file(self._journal, json.dumps(values) + "\n", os.O_TRUNC)
             sync_directory(self._directory)
         except OSError as refusal:
