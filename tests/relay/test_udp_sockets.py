@@ -126,7 +126,7 @@ def _nstat(lab: Lab) -> str:
 
 
 def test_notices_say_the_first_line_and_count_the_rest(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(notices, "_PAUSE", 0.05)
+    monkeypatch.setattr(notices, "_PAUSE", 0.2)
     said: list[str] = []
 
     async def flood() -> None:
@@ -134,9 +134,9 @@ def test_notices_say_the_first_line_and_count_the_rest(monkeypatch: pytest.Monke
         for number in range(5):
             made.tell("one kind", f"one kind: {number}")
             made.tell("another kind", f"another kind: {number}")
-        await asyncio.sleep(0.08)
+        await asyncio.sleep(0.3)
         made.tell("one kind", "one kind: still")
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.7)
         made.tell("one kind", "one kind: news")
         made.tell("one kind", "one kind: more news")
         made.close()
