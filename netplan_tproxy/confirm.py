@@ -13,6 +13,7 @@ import sys
 import time
 from collections.abc import Callable
 
+from netplan_tproxy.engine import put_back
 from netplan_tproxy.errors import LockedError, NotPutBackError, RolledBackError, TproxyError
 from netplan_tproxy.interrupts import Interrupted
 from netplan_tproxy.model import Ledger
@@ -28,10 +29,11 @@ _NOTHING = "nothing awaits its confirmation"
 Say = Callable[[str], None]
 
 
-def hold(state: State, ledger: Ledger, seconds: float, undo: Callable[[], None]) -> None:
+def hold(state: State, ledger: Ledger, seconds: float, undo: Callable[[], list[str]]) -> None:
     """Leave the change of the run under way in place for ``seconds``, then ``undo`` it.
 
-    ``undo`` is called in another process. ``ledger`` is the truth once it is confirmed.
+    ``undo`` is called in another process, and gives what it left to others. ``ledger`` is
+    the truth once it is confirmed.
     """
     deadline = now() + seconds
 
@@ -42,7 +44,7 @@ def hold(state: State, ledger: Ledger, seconds: float, undo: Callable[[], None])
     def go_back() -> None:
         with state.lock(_LOCK_TIMEOUT):
             if waiting() is not None:
-                undo()
+                state.tell_left(run, undo())
                 state.abandon()
                 state.release()
 
@@ -83,10 +85,10 @@ def commit(state: State, lock_timeout: float, say: Say) -> None:
     say("confirmed")
 
 
-def rollback(state: State, lock_timeout: float) -> bool:
+def rollback(state: State, lock_timeout: float, say: Say) -> bool:
     """Ask the watchdog to go back now; False when there is none to ask.
 
-    Raises NotPutBackError when that does not come to pass.
+    ``say`` is told the outcome. Raises NotPutBackError when that does not come to pass.
     """
     with state.lock(lock_timeout):
         pending = state.pending()
@@ -94,6 +96,7 @@ def rollback(state: State, lock_timeout: float) -> bool:
             return False
         state.hold(pending.ledger, 0.0, pending.watchdog)
     _until_settled(state, pending, _SLACK)
+    say(put_back(state.left(pending.run)))
     return True
 
 
@@ -120,12 +123,12 @@ def await_confirmation(state: State, seconds: float, say: Say) -> None:
         if interrupt.number == signal.SIGHUP:
             # The session is lost, maybe by what we did: the watchdog waits for a new one.
             raise
-        rollback(state, _LOCK_TIMEOUT)
-        message = "interrupted; everything was put back"
+        rollback(state, _LOCK_TIMEOUT, lambda _: None)
+        message = f"interrupted; {put_back(state.left(pending.run))}"
         raise RolledBackError(message) from interrupt
     _until_settled(state, pending, _SLACK)
     if not state.committed(pending.run):
-        message = "not confirmed in time; everything was put back"
+        message = f"not confirmed in time; {put_back(state.left(pending.run))}"
         raise RolledBackError(message)
 
 

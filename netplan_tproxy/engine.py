@@ -16,7 +16,7 @@ from netplan_tproxy.interrupts import Interrupts
 from netplan_tproxy.kernel import Kernel
 from netplan_tproxy.kinds import Kinds
 from netplan_tproxy.model import Change, Id, Ledger, Live, Plan, Resource
-from netplan_tproxy.plan import by_id
+from netplan_tproxy.plan import by_id, left_to_others
 from netplan_tproxy.progress import busy
 from netplan_tproxy.render import change_line
 
@@ -92,6 +92,7 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
     with interrupts.shielded():
         book.begin(plan.changes)
         made: list[Change] = []
+        verified = False
         try:
             for index, change in enumerate(plan.changes):
                 interrupts.checkpoint()
@@ -101,6 +102,7 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
                 kinds[change.id.kind].make(kernel, change.before, change.after)
             interrupts.checkpoint()
             _verify(plan.changes, kinds, kernel)
+            verified = True
             accept()
             interrupts.checkpoint()
             if finish is None:
@@ -108,10 +110,10 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
             else:
                 finish(made)
         except BaseException as failure:
-            undo(made, kinds, kernel, cause=failure)
+            left = undo(made, kinds, kernel, cause=failure, verified=verified)
             book.abandon()
-            if isinstance(failure, TproxyError | OSError):
-                message = f"{failure}; everything was put back"
+            if left or isinstance(failure, TproxyError | OSError):
+                message = f"{str(failure) or 'interrupted'}; {put_back(left)}"
                 raise RolledBackError(message) from failure
             raise
 
@@ -126,33 +128,53 @@ def settle(ledger: Ledger, kinds: Kinds, kernel: Kernel) -> None:
         kind.settled(kernel, befores[name])
 
 
+def put_back(left: Sequence[str]) -> str:
+    """Say how an undo ended that left some things to others."""
+    return ", except ".join(["everything was put back", *left])
+
+
 def undo(
     made: Sequence[Change],
     kinds: Kinds,
     kernel: Kernel,
     *,
     cause: BaseException,
-) -> None:
+    verified: bool,
+) -> list[str]:
     """Make the inverse of each change, last first, and verify.
 
+    Gives what stays as it is, as others changed it since it was ``verified``, or use it.
     Raises NotPutBackError that names what is not as it was.
     """
     failures: list[str] = []
-    for change in reversed(made):
-        back = change.inverse()
+    left = _left(made, kinds, kernel, verified=verified)
+    inverse = [change.inverse() for change in reversed(made) if change.id not in left]
+    for back in inverse:
         _log.info("undo: %s", change_line(back))
         try:
             kinds[back.id.kind].make(kernel, back.before, back.after)
         except Exception as failure:  # noqa: BLE001 - one that can't be undone must not stop the rest
             failures.append(f"{change_line(back)}: {failure}")
     try:
-        differing = _differences([change.inverse() for change in reversed(made)], kinds, kernel)
+        differing = _differences(inverse, kinds, kernel)
     except (TproxyError, OSError) as failure:
         differing = [f"not known what: {failure}"]
     if differing:
         named = "; ".join([*differing, *failures])
         message = f"{str(cause) or 'interrupted'}; could not put back: {named}"
         raise NotPutBackError(message)
+    return [f"{now.title}: {why}" for now, why in left.values()]
+
+
+def _left(
+    made: Sequence[Change], kinds: Kinds, kernel: Kernel, *, verified: bool
+) -> dict[Id, tuple[Resource, str]]:
+    try:
+        live = observe(kinds, kernel, [change.subject for change in made])
+    except (TproxyError, OSError):
+        # Unread, they are taken for unchanged: rather that than leave a half.
+        return {}
+    return left_to_others(made, live, verified=verified)
 
 
 def _verify(changes: Sequence[Change], kinds: Kinds, kernel: Kernel) -> None:

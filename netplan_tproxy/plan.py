@@ -14,8 +14,11 @@ Ours is what the ledger says and the kernel confirms.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from netplan_tproxy.model import Change, Id, Ledger, Live, Owned, Plan, Resource
+
+_CHANGED = "changed by somebody else since"
 
 
 def by_id(resources: Iterable[Resource]) -> dict[Id, Resource]:
@@ -91,6 +94,45 @@ def merged(ledger: Ledger, begun: Sequence[Change], live: Live) -> dict[Id, Owne
     return owned
 
 
+def left_to_others(
+    made: Sequence[Change], live: Live, *, verified: bool
+) -> dict[Id, tuple[Resource, str]]:
+    """Find what the inverse of ``made`` must leave as it is, and why.
+
+    What was ``verified`` once and shows as neither end any more was changed since. Before
+    that the kernel itself may show it otherwise than it was asked to.
+    """
+    ends: dict[Id, list[Resource]] = {}
+    for change in made:
+        known = ends.setdefault(change.id, [])
+        known.extend(end for end in (change.before, change.after) if end is not None)
+    left = {}
+    for change in made:
+        now = live.get(change.id)
+        if now is None:
+            continue
+        as_known = any(
+            end.satisfied_by(now) and _confirmed(Owned(end), now) for end in ends[change.id]
+        )
+        if change.before is None and now.in_use:
+            left[change.id] = (now, now.in_use)
+        elif verified and not now.signed and not as_known:
+            left[change.id] = (now, _CHANGED)
+    return left
+
+
+def way_back(plan: Plan, begun: Sequence[Change], live: Live) -> Plan:
+    """Give the part of ``plan`` that takes back what a run had ``begun``, and no more."""
+    left = left_to_others(begun, live, verified=True)
+    mine = {change.id for change in begun} - left.keys()
+    kept = {resource.id: (resource, why) for resource, why in plan.kept}
+    return replace(
+        plan,
+        changes=tuple(change for change in plan.changes if change.id in mine),
+        kept=tuple({**kept, **left}.values()),
+    )
+
+
 def _confirmed(mine: Owned, now: Resource) -> bool:
     """Whether the kernel says so too, for what the kernel can say it of."""
     return now.signed or not mine.ours.signed
@@ -108,7 +150,7 @@ def _take_down(
         if mine.before is not None and mine.before.satisfied_by(now):
             continue
         if not now.signed and not (mine.ours.satisfied_by(now) and _confirmed(mine, now)):
-            kept.append((now, "changed by somebody else since"))
+            kept.append((now, _CHANGED))
         elif now.in_use and mine.before is None:
             kept.append((now, now.in_use))
         else:

@@ -32,7 +32,7 @@ from netplan_tproxy.options import (
     WITHOUT_FILE,
     Options,
 )
-from netplan_tproxy.plan import by_id, diff, merged
+from netplan_tproxy.plan import by_id, diff, merged, way_back
 from netplan_tproxy.progress import busy
 from netplan_tproxy.render import diff_lines, plan_lines, plan_report
 from netplan_tproxy.requirements import require_facts
@@ -61,8 +61,7 @@ def run(options: Options, say: Say, interrupts: Interrupts) -> int:
     if options.mode == COMMIT:
         confirm.commit(state, options.lock_timeout, say)
         return 0
-    if options.mode == ROLLBACK and confirm.rollback(state, options.lock_timeout):
-        say("everything was put back")
+    if options.mode == ROLLBACK and confirm.rollback(state, options.lock_timeout, say):
         return 0
     try:
         with _opened(interrupts) as kernel:
@@ -127,11 +126,14 @@ class _Run:
 
     def go_back(self, interrupts: Interrupts) -> None:
         """Lead the kernel back to the last committed state."""
-        if self.state.pending() is None and not self.state.interrupted():
+        begun = self.state.interrupted()
+        if self.state.pending() is None and not begun:
             message = "nothing awaits its confirmation, and no run was cut short"
             raise TproxyError(message)
         ledger = self.state.ledger()
         plan = self._diff({identity: mine.ours for identity, mine in ledger.items()}, self.owned())
+        live = engine.observe(self.kinds, self.kernel, [change.subject for change in begun])
+        plan = way_back(plan, begun, live)
         self._show(plan)
         engine.execute(plan, self.kinds, self.kernel, engine.Unwritten(), interrupts)
         self.state.abandon()
@@ -191,9 +193,10 @@ class _Run:
             return None
 
         def finish(made: Sequence[Change]) -> None:
-            def undo() -> None:
+            def undo() -> list[str]:
                 self.kernel.after_fork()
-                engine.undo(made, self.kinds, self.kernel, cause=TimeoutError("not confirmed"))
+                cause = TimeoutError("not confirmed")
+                return engine.undo(made, self.kinds, self.kernel, cause=cause, verified=True)
 
             confirm.hold(self.state, plan.ledger or {}, seconds, undo)
 

@@ -60,6 +60,7 @@ class State(Records):
 
     def _drop_leftovers(self) -> None:
         """Remove what says nothing: empty, done with, or of a kernel that is gone."""
+        (self._directory / "left.json").unlink(missing_ok=True)
         with contextlib.suppress(DamagedError):
             if self.interrupted() or self.pending():
                 return
@@ -161,6 +162,16 @@ class State(Records):
     def release(self) -> None:
         """Nothing awaits its confirmation any more."""
         (self._directory / "pending.json").unlink(missing_ok=True)
+
+    def tell_left(self, run: str, left: Sequence[str]) -> None:
+        """Write down what this run's change, taken back, left to others."""
+        if left:
+            self._replace("left.json", {**self._stamp, "run": run, "left": list(left)})
+
+    def left(self, run: str) -> list[str]:
+        """Read what that was."""
+        values = self._values("left.json") or {}
+        return [str(line) for line in values.get("left", [])] if values.get("run") == run else []
 
     def committed(self, run: str) -> bool:
         """Whether the ledger is the one of this run."""
