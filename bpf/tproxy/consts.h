@@ -6,6 +6,7 @@
  * somebody else's. */
 #define CB_TO_PROXY  0x6e747001
 #define CB_TO_CLIENT 0x6e747002
+#define CB_AGAIN     0x6e747003   /* forwarded: met TIME_WAIT, which is reset by now */
 
 /* skb->cb slots. */
 #define CB_MAGIC   0
@@ -19,6 +20,8 @@
 #define CBF_DATAGRAM 2
 /* This one is the first of its flow. */
 #define CBF_NEW 4
+/* It met TIME_WAIT, which is reset by now. */
+#define CBF_AGAIN 8
 
 /* The kernel's TCP states (include/net/tcp_states.h); UAPI has no header for them. */
 #define STATE_ESTABLISHED  1
@@ -66,7 +69,7 @@ enum outcome {
 	OUT_NO_MEMORY,         /* no socket storage: dropped, the client tries again */
 	OUT_NO_LISTENER,       /* the listener went away on the way: dropped */
 	OUT_ASSIGN_FAILED,     /* bpf_sk_assign refused: dropped */
-	OUT_TIME_WAIT,         /* the tuple is in TIME_WAIT at the proxy: TCP decides */
+	OUT_TIME_WAIT,         /* the tuple is in TIME_WAIT at the proxy, which is reset */
 	OUT_ICMP,              /* an ICMP error about a packet of the proxy's, given to it */
 	OUT_UNCONFIGURED,      /* no config yet: left alone */
 	OUT_MAX

@@ -122,9 +122,12 @@ static __always_inline int through(struct __sk_buff *skb, u32 l2)
 	struct config *c = config.lookup(&zero);
 	struct packet p = {};
 	struct known k = {};
+	bool again;
 
 	if (from_us(skb))
 		return TC_ACT_OK;
+	again = skb->cb[CB_MAGIC] == CB_AGAIN;
+	skb->cb[CB_MAGIC] = 0;
 	what = c ? judge_forward(skb, l2, &p, c, &k) : OUT_UNCONFIGURED;
 	count(skb, skb->ifindex, what);
 	if (what == OUT_NEW)
@@ -135,7 +138,8 @@ static __always_inline int through(struct __sk_buff *skb, u32 l2)
 		return refuse(skb, &p, false);
 	if (c && (what == OUT_INTERCEPTED || what == OUT_NEW || what == OUT_TIME_WAIT
 		  || what == OUT_ICMP)) {
-		if (what == OUT_TIME_WAIT)
+		if (what == OUT_TIME_WAIT
+		    && (again || !reset_waiting(skb, &p, skb->ifindex, CB_AGAIN, 0)))
 			clear_syn(skb, &p);
 		set_mark(skb, c);
 		return TC_ACT_OK;

@@ -11,6 +11,7 @@ enum fragment { NO_FRAGMENT = 0, FIRST_FRAGMENT, LATER_FRAGMENT };
 #define TCP_FLAGS 12
 #define TCP_CHECK 16
 #define TCP_SYN   0x0002
+#define TCP_RST   0x0004
 
 struct packet {
 	struct flow_key key;   /* ports are 0 in a later fragment */

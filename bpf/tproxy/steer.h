@@ -43,22 +43,6 @@ static __always_inline void remember(struct packet *p, u32 ifindex)
 		replies.update(&p->key, &ifindex);
 }
 
-/* A SYN that meets TIME_WAIT would be given to any listener on the original port,
- * some wildcard server of this host. Without the flag TIME_WAIT only acknowledges;
- * the client resets what it takes for an old connection and sends its SYN again
- * within two ticks (RFC 9293, 3.10.7.3), and then the tuple is free. */
-static __always_inline void clear_syn(struct __sk_buff *skb, const struct packet *p)
-{
-	const u32 at = p->l4 + 12, check = p->l4 + 16;   /* data offset and flags; checksum */
-	u16 old, new;
-
-	if (bpf_skb_load_bytes(skb, at, &old, sizeof(old)))
-		return;
-	new = old & ~bpf_htons(0x0002);
-	bpf_l4_csum_replace(skb, check, old, new, sizeof(new));
-	bpf_skb_store_bytes(skb, at, &new, sizeof(new), 0);
-}
-
 static __always_inline void turn(struct flow_key *to, const struct flow_key *from)
 {
 	__builtin_memcpy(to->saddr, from->daddr, 16);

@@ -51,7 +51,8 @@ def _tried() -> list[Finding]:
         advice = "see lockdown, seccomp and CONFIG_BPF_SYSCALL of this kernel or container"
         return [fail("kernel.bpf", f"a program that does nothing is refused: {refusal}", advice)]
     findings = [ok("kernel.bpf", "a tc program that does nothing is loaded")]
-    called = sorted(set(re.findall(r"\bbpf_\w+(?=\()", program_source())) & features.HELPERS.keys())
+    needed = features.HELPERS.keys() - features.OPTIONAL
+    called = sorted(set(re.findall(r"\bbpf_\w+(?=\()", program_source())) & needed)
     missing = [name for name in called if features.lacks(name)]
     findings.append(
         fail("kernel.helpers", f"no {', '.join(missing)} here", "use a newer kernel")

@@ -15,7 +15,7 @@ from netplan_tproxy import datapath, fastpath
 from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.kernel import bpf_maps, bpf_programs, draining
 from netplan_tproxy.kernel.bpf_sets import BpfSets
-from netplan_tproxy.kernel.btf import rmem_alloc_offset
+from netplan_tproxy.kernel.btf import field_offsets
 from netplan_tproxy.kernel.libbpf import Fd
 from netplan_tproxy.kernel.pins import Pins
 from netplan_tproxy.layouts import MAPS, SETS
@@ -157,13 +157,12 @@ class BpfObjects(Pins):
             )
 
     def _build_source(self, source: str, pins: Mapping[str, str]) -> None:
-        offsets = {} if source == datapath.SOURCE else {"RMEM_ALLOC": str(rmem_alloc_offset())}
         from netplan_tproxy.kernel.compiler import compile_programs  # noqa: PLC0415 - seldom needed
 
         module = compile_programs(
             datapath.program_source(source),
             headers=str(datapath.bpf_directory() / "kbuild"),
-            defines={**datapath.defines(pins), **offsets},
+            defines={**datapath.defines(pins), **field_offsets(source)},
             functions=sorted(pins),
         )
         layouts = {layout.name: layout for layout in _LAYOUTS}

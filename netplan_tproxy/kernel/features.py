@@ -9,21 +9,25 @@ from collections.abc import Sequence
 from netplan_tproxy import datapath, layouts
 from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.kernel import bpf_maps, bpf_programs, compiler
+from netplan_tproxy.kernel.btf import field_offsets
 
 SCHED_CLS = 3
 # Numbers of enum bpf_func_id (linux/bpf.h) that the programs call, by name.
 HELPERS = {
     "bpf_map_lookup_elem": 1, "bpf_map_update_elem": 2, "bpf_map_delete_elem": 3,
     "bpf_ktime_get_ns": 5, "bpf_get_smp_processor_id": 8, "bpf_skb_store_bytes": 9,
-    "bpf_l3_csum_replace": 10, "bpf_l4_csum_replace": 11, "bpf_redirect": 23,
-    "bpf_skb_load_bytes": 26, "bpf_csum_diff": 28, "bpf_skb_change_proto": 31,
+    "bpf_l3_csum_replace": 10, "bpf_l4_csum_replace": 11, "bpf_clone_redirect": 13,
+    "bpf_redirect": 23, "bpf_skb_load_bytes": 26, "bpf_csum_diff": 28, "bpf_skb_change_proto": 31,
     "bpf_skb_change_type": 32, "bpf_skb_change_tail": 38, "bpf_skb_pull_data": 39,
     "bpf_skb_change_head": 43, "bpf_get_socket_cookie": 46, "bpf_get_socket_uid": 47,
     "bpf_skb_adjust_room": 50, "bpf_fib_lookup": 69, "bpf_skb_ancestor_cgroup_id": 83,
     "bpf_sk_lookup_tcp": 84, "bpf_sk_lookup_udp": 85, "bpf_sk_release": 86,
     "bpf_sk_fullsock": 95, "bpf_tcp_sock": 96, "bpf_skc_lookup_tcp": 99,
     "bpf_sk_storage_get": 107, "bpf_sk_storage_delete": 108, "bpf_sk_assign": 124,
+    "bpf_skc_to_tcp_timewait_sock": 138,
 }  # fmt: skip
+# Called only where the kernel says that it has them (``btf.field_offsets``).
+OPTIONAL = {"bpf_skc_to_tcp_timewait_sock"}
 _UNKNOWN = re.compile(r"(invalid|unknown) func |cannot use helper|not supported")
 _MOV_R0_0 = struct.pack("=BBhi", 0xB7, 0, 0, 0)
 _EXIT = struct.pack("=BBhi", 0x95, 0, 0, 0)
@@ -67,7 +71,7 @@ def try_programs(names: Sequence[str]) -> None:
     module = compiler.compile_programs(
         datapath.program_source(),
         headers=str(datapath.bpf_directory() / "kbuild"),
-        defines=datapath.defines(names),
+        defines={**datapath.defines(names), **field_offsets(datapath.SOURCE)},
         functions=sorted(names),
     )
     by_name = {layout.name: layout for layout in layouts.MAPS}

@@ -3,12 +3,17 @@ from __future__ import annotations
 import socket
 import statistics
 import time
+from typing import TYPE_CHECKING
 
 import pytest
 
+from netplan_tproxy.kernel import btf
 from tests.datapath import support
 from tests.datapath.support import Applied, counting
 from tests.lab import Capture
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 both = pytest.mark.parametrize("device", ["", "wan0"], ids=["unbound", "bound"])
@@ -39,13 +44,53 @@ def reconnect(host: Applied, proxy: socket.socket, device: str, port: int) -> fl
 def test_a_port_may_be_used_again_while_the_proxy_is_in_time_wait(
     host: Applied, proxy: socket.socket, device: str
 ) -> None:
+    before = host.lab.host.netstat("TCPSynRetrans")
     with Capture(host.lab.net, "isp0") as wire, counting(host) as added:
         took = [reconnect(host, proxy, device, 42000) for _ in range(TRIES)]
         assert wire.arrived("tcp") == []
     assert max(took) < 1
     assert statistics.median(took) < 0.05
+    assert host.lab.host.netstat("TCPSynRetrans") == before
     assert added["wan0", "time_wait"] == TRIES
     assert added["wan0", "new"] == 2 * TRIES
+
+
+@pytest.fixture
+def silent(
+    tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Iterator[Applied]:
+    """A host whose kernel tells nothing of its types."""
+    monkeypatch.setattr(btf, "waits_for_offset", lambda: None)
+    with support.applied(tmp_path_factory.mktemp("site")) as made:
+        yield made
+
+
+@both
+def test_without_type_information_it_takes_two_ticks(silent: Applied, device: str) -> None:
+    before = silent.lab.host.netstat("TCPSynRetrans")
+    with support.listener(silent) as proxy, counting(silent) as added:
+        took = [reconnect(silent, proxy, device, 42000) for _ in range(TRIES)]
+    assert max(took) < 1
+    assert statistics.median(took) < 0.05
+    assert silent.lab.host.netstat("TCPSynRetrans") == before + TRIES
+    assert added["wan0", "time_wait"] == TRIES
+
+
+def test_a_reset_that_is_not_heeded_is_not_sent_again_and_again(fresh: Applied) -> None:
+    """RFC 1337: such a host waits for the end of TIME_WAIT, whoever resets."""
+    fresh.lab.host.sysctl("net.ipv4.tcp_rfc1337", 1)
+    with support.listener(fresh) as proxy, counting(fresh) as added:
+        near, far = fresh.pair(proxy, port=42004)
+        far.close()
+        near.close()
+        near = fresh.client(port=42004)
+        near.settimeout(0.5)
+        before = fresh.lab.host.netstat("TCPSynRetrans")
+        with near, pytest.raises(TimeoutError):
+            near.connect(support.WEB)
+        sent = 1 + fresh.lab.host.netstat("TCPSynRetrans") - before
+    assert added["wan0", "time_wait"] == 2 * sent
+    assert added["wan0", "new"] == 1
 
 
 @both

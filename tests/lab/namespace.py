@@ -111,6 +111,13 @@ class Namespace:
                 path.write_text(str(value))
             return path.read_text().strip()
 
+    def netstat(self, name: str) -> int:
+        """Read a counter of TCP as nstat(8) names it, ``TCPSynRetrans``."""
+        with self.entered():
+            lines = Path("/proc/thread-self/net/netstat").read_text().splitlines()
+        names, values = (line.split() for line in lines if line.startswith("TcpExt:"))
+        return int(values[names.index(name)])
+
     def close(self) -> None:
         """Stop all that lives inside and remove the namespace; twice is once."""
         if self._fd < 0:

@@ -63,6 +63,7 @@ def test_a_client_may_use_its_port_again_at_once(
 ) -> None:
     """Whoever closed first waits in TIME_WAIT, and the other does not know."""
     port = 41000 + first
+    before = host.lan.netstat("TCPSynRetrans")
     for _ in range(3):
         near = host.client(BEHIND, family)
         near.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -78,6 +79,7 @@ def test_a_client_may_use_its_port_again_at_once(
         ends[first].close()
         assert ends[1 - first].recv(1) == b""
         ends[1 - first].close()
+    assert host.lan.netstat("TCPSynRetrans") == before
 
 
 @pytest.mark.usefixtures("tcp")

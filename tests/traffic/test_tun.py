@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import pytest
 
-from tests.lab import EchoServer, Lab
+from tests.lab import EchoServer, Lab, Namespace
 from tests.traffic.icmp import pings
 from tests.traffic.sockets import answer, exchange, listener, read_exactly, receive
 from tests.traffic.support import (
@@ -107,6 +107,36 @@ def test_connections_are_intercepted(
             pair[first].close()
             pair[1 - first].close()
     assert added[sender.interface, "new"] == 2
+
+
+def wait_for_the_last_ack(namespace: Namespace) -> None:
+    for _ in range(500):
+        if not namespace.run(["ss", "-Htan", "state", "last-ack"]).stdout:
+            return
+        time.sleep(0.01)
+    pytest.fail("the client's last acknowledgement never came")
+
+
+def test_a_port_may_be_used_again_while_the_proxy_is_in_time_wait(
+    host: Applied, family: Family, sender: Sender, tcp: socket.socket
+) -> None:
+    namespace = host.lan if sender is BEHIND_TUN else host.lab.host
+    before = namespace.netstat("TCPSynRetrans")
+    with counting(host) as added:
+        for _ in range(3):
+            near = host.client(sender, family)
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            near.bind(("", 42000))
+            near.settimeout(2)
+            near.connect((family.far, 80))
+            with near, tcp.accept()[0] as far:
+                far.sendall(b"x")
+                assert near.recv(1) == b"x"
+                far.close()
+                assert near.recv(1) == b""
+            wait_for_the_last_ack(namespace)
+    assert added[sender.interface, "time_wait"] >= 2
+    assert namespace.netstat("TCPSynRetrans") == before
 
 
 def test_datagrams_are_intercepted_and_answered(
