@@ -29,6 +29,7 @@
 #include "tproxy/steer.h"
 #include "tproxy/waiting.h"
 #include "tproxy/verdict.h"
+#include "tproxy/established.h"
 #include "tproxy/output.h"
 #include "tproxy/loopback.h"
 #include "tproxy/forward.h"

@@ -127,7 +127,8 @@ static __always_inline int through(struct __sk_buff *skb, u32 l2)
 	if (from_us(skb))
 		return TC_ACT_OK;
 	again = skb->cb[CB_MAGIC] == CB_AGAIN;
-	skb->cb[CB_MAGIC] = 0;
+	if (again)
+		skb->cb[CB_MAGIC] = 0;
 	what = c ? judge_forward(skb, l2, &p, c, &k) : OUT_UNCONFIGURED;
 	count(skb, skb->ifindex, what);
 	if (what == OUT_NEW)

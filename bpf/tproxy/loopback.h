@@ -52,30 +52,22 @@ static __always_inline int to_listener(struct __sk_buff *skb)
 	return action(what) == TC_ACT_SHOT ? TC_ACT_SHOT : TC_ACT_OK;
 }
 
-/* What the proxy sends back: to the client's device, if the client is bound to one. */
-static __always_inline int from_proxy(struct __sk_buff *skb)
+/* `flow`: what the socket knows of its client, NULL where it is not known yet. */
+static __always_inline int reply(struct __sk_buff *skb, struct bpf_sock *sk, struct flow *flow)
 {
 	struct packet p = {};
 	struct flow_key client = {};
-	struct flow *flow;
-	struct bpf_sock *sk;
 	u32 *known, ifindex;
 
 	if (parse(skb, ETHERNET, &p) != OUT_INTERCEPTED)
 		return TC_ACT_UNSPEC;
 	if (!p.v6 && (p.key.saddr[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000))
 		return TC_ACT_UNSPEC;
-	sk = skb->sk;
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
-	if (sk && p.key.proto == IPPROTO_TCP) {
-		flow = flows.sk_storage_get(sk, 0, 0);
-		if (flow && flow->verdict == VERDICT_REPLY)
-			return to_client(skb, flow->ifindex);
-	}
+	if (flow && flow->verdict == VERDICT_REPLY && p.key.proto == IPPROTO_TCP)
+		return to_client(skb, flow->ifindex);
 	turn(&client, &p.key);
 	known = replies.lookup(&client);
-	if (!known || !*known)
+	if (!known)
 		return TC_ACT_UNSPEC;
 	ifindex = *known;
 	/* From here on the proxy's own socket remembers it, whatever the table evicts. */
@@ -83,9 +75,24 @@ static __always_inline int from_proxy(struct __sk_buff *skb)
 	    && sk->state != STATE_LISTEN) {
 		flow = flows.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (flow && !flow->verdict) {
-			flow->verdict = VERDICT_REPLY;
+			flow->verdict = ifindex ? VERDICT_REPLY : VERDICT_PLAIN;
 			flow->ifindex = ifindex;
 		}
 	}
-	return to_client(skb, ifindex);
+	return ifindex ? to_client(skb, ifindex) : TC_ACT_UNSPEC;
+}
+
+/* What the proxy sends back: to the client's device, if the client is bound to one. */
+static __always_inline int from_proxy(struct __sk_buff *skb)
+{
+	struct bpf_sock *sk = skb->sk;
+	struct flow *flow = NULL;
+
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (sk)
+		flow = flows.sk_storage_get(sk, 0, 0);
+	if (flow && flow->verdict == VERDICT_PLAIN)
+		return TC_ACT_UNSPEC;
+	return reply(skb, sk, flow);
 }

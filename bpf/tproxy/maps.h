@@ -61,10 +61,15 @@ struct prefix {
 BPF_F_TABLE("lpm_trie", struct prefix, u8, set, 1, BPF_F_NO_PREALLOC);
 BPF_HASH_OF_MAPS(sets, u64, "set", 256);
 
-enum verdict { VERDICT_BYPASS = 1, VERDICT_INTERCEPT, VERDICT_REPLY };
+enum verdict {
+	VERDICT_BYPASS = 1,
+	VERDICT_INTERCEPT,
+	VERDICT_REPLY,     /* the proxy's socket: its client is bound to a device */
+	VERDICT_PLAIN,     /* the proxy's socket: its client is bound to none */
+	VERDICT_SETTLED,   /* the client's, intercepted: the handshake is over on both sides */
+};
 
-/* Lives and dies with a TCP socket: the client's (BYPASS, INTERCEPT) or the
- * proxy's (REPLY: the client is bound to a device). */
+/* Lives and dies with a TCP socket, the client's or the proxy's. */
 struct flow {
 	u32 daddr[4];
 	u16 dport;

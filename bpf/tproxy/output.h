@@ -35,7 +35,7 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 		k->flags = CBF_HANDSHAKE;
 		return;
 	}
-	if (!flow || flow->verdict != VERDICT_INTERCEPT) {
+	if (!is_intercepted(flow)) {
 		k->outcome = OUT_UNTRACKED;
 		return;
 	}
@@ -46,6 +46,8 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 	if (p->syn || (tp && tp->bytes_acked <= 1 && !tp->bytes_received)) {
 		state = p->syn ? 0 : socket_state(skb, p);
 		k->flags = state && state != STATE_LISTEN ? 0 : CBF_HANDSHAKE;
+	} else {
+		flow->verdict = VERDICT_SETTLED;
 	}
 }
 
@@ -54,7 +56,26 @@ static __always_inline void split_segment_known(struct bpf_sock *sk, struct know
 {
 	struct flow *flow = flows.sk_storage_get(sk, 0, 0);
 
-	k->outcome = flow && flow->verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
+	k->outcome = is_intercepted(flow) ? OUT_INTERCEPTED : OUT_UNTRACKED;
+}
+
+/* The device that replies must arrive on. Where it has changed, the proxy's socket may
+ * still know the old one: clients can be bound while they are connected. */
+static __always_inline void remember(struct __sk_buff *skb, struct packet *p, u32 ifindex)
+{
+	u32 *old = replies.lookup(&p->key);
+	struct bpf_sock *sk;
+
+	if (old && *old == ifindex)
+		return;
+	replies.update(&p->key, &ifindex);
+	if (p->key.proto != IPPROTO_TCP || p->syn)
+		return;
+	sk = socket_get(skb, &p->key, 0, p->v6);
+	if (!sk)
+		return;
+	flows.sk_storage_delete(sk);
+	bpf_sk_release(sk);
 }
 
 static __always_inline u32 keep(struct packet *p, struct bpf_sock *sk, u32 outcome)
@@ -119,26 +140,40 @@ static __always_inline u32 judge_output(struct __sk_buff *skb, u32 l2, struct pa
 			what = keep(p, sk, what);
 	}
 	if (what == OUT_INTERCEPTED && sk && (sk->bound_dev_if || (tcp && (p->syn || p->ending))))
-		remember(p, sk->bound_dev_if ? skb->ifindex : 0);
+		remember(skb, p, sk->bound_dev_if ? skb->ifindex : 0);
 	else if (what != OUT_INTERCEPTED && k->fresh && !p->fragment)
 		replies.delete(&p->key);
 	return what;
 }
 
-static __always_inline int output(struct __sk_buff *skb, u32 l2)
+static __always_inline int begin_or_go_on(struct __sk_buff *skb, u32 l2, const struct config *c)
 {
-	u32 zero = 0, what;
-	struct config *c = config.lookup(&zero);
 	struct packet p = {};
 	struct known k = {};
+	u32 what = judge_output(skb, l2, &p, c, &k);
 
-	what = c ? judge_output(skb, l2, &p, c, &k) : OUT_UNCONFIGURED;
 	count(skb, skb->ifindex, what);
-	if (c && what == OUT_INTERCEPTED)
-		return to_proxy(skb, &p, c, k.flags);
+	if (what == OUT_INTERCEPTED)
+		return to_proxy(skb, l2, c, k.flags);
 	if (what == OUT_REFUSED)
 		return refuse(skb, &p, true);
 	return action(what);
+}
+
+static __always_inline int output(struct __sk_buff *skb, u32 l2)
+{
+	u32 zero = 0;
+	struct config *c = config.lookup(&zero);
+
+	if (!c) {
+		count(skb, skb->ifindex, OUT_UNCONFIGURED);
+		return action(OUT_UNCONFIGURED);
+	}
+	if (in_full_swing(skb, l2)) {
+		count(skb, skb->ifindex, OUT_INTERCEPTED);
+		return to_proxy(skb, l2, c, 0);
+	}
+	return begin_or_go_on(skb, l2, c);
 }
 
 /* Somebody from outside talks UDP to this host: the answers are no flow of ours. */

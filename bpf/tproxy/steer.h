@@ -7,12 +7,12 @@ static __always_inline void set_mark(struct __sk_buff *skb, const struct config 
 }
 
 /* To the proxy: mark it (the fwmark rule makes it local) and let it enter by lo. */
-static __always_inline int to_proxy(struct __sk_buff *skb, const struct packet *p,
-				    const struct config *c, u32 flags)
+static __always_inline int to_proxy(struct __sk_buff *skb, u32 l2, const struct config *c,
+				    u32 flags)
 {
 	u32 ifindex = skb->ifindex;
 
-	if (p->l2 == RAW_IP) {
+	if (l2 == RAW_IP) {
 		/* lo is an Ethernet device: it takes the protocol from a header. */
 		struct ethhdr eth = {.h_proto = skb->protocol};
 
@@ -33,14 +33,6 @@ static __always_inline int to_client(struct __sk_buff *skb, u32 ifindex)
 	skb->cb[CB_MAGIC] = CB_TO_CLIENT;
 	count(skb, ifindex, OUT_REPLY);
 	return bpf_redirect(ifindex, BPF_F_INGRESS);
-}
-
-static __always_inline void remember(struct packet *p, u32 ifindex)
-{
-	u32 *old = replies.lookup(&p->key);
-
-	if (!old || *old != ifindex)
-		replies.update(&p->key, &ifindex);
 }
 
 static __always_inline void turn(struct flow_key *to, const struct flow_key *from)

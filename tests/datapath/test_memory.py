@@ -60,6 +60,24 @@ def test_the_proxys_socket_knows_its_bound_client_although_the_table_does_not(
         assert near.recv(6) == b"second"
 
 
+@pytest.mark.parametrize(("first", "then"), [("", "wan0"), ("wan0", "")])
+def test_a_client_may_be_bound_and_let_loose_while_it_is_connected(
+    host: Applied, proxy: socket.socket, first: str, then: str
+) -> None:
+    near, far = host.pair(proxy, first)
+    with near, far:
+        for device in (first, then, first, then):
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
+            with counting(host) as added:
+                for _ in range(3):
+                    near.sendall(b"question")
+                    assert far.recv(10) == b"question"
+                    far.sendall(b"answer")
+                    assert near.recv(10) == b"answer"
+            if device:
+                assert added["wan0", "reply"] >= 3
+
+
 @pytest.mark.parametrize("name", ["tcp_syncookies", "tcp_fastopen"])
 def test_a_handshake_of_another_kind_is_answered_where_the_client_listens(
     host: Applied, proxy: socket.socket, name: str

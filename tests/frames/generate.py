@@ -6,7 +6,7 @@ import random
 from collections.abc import Sequence
 
 from tests.frames import addresses, packets
-from tests.frames.model import TO_CLIENT, TO_PROXY, Cb, Input
+from tests.frames.model import AGAIN, TO_CLIENT, TO_PROXY, Cb, Input
 from tests.frames.settings import LISTENING
 from tests.frames.wire import IPV4, IPV6, SERVICE_VLAN, TCP, UDP, VLAN, Flow
 
@@ -56,7 +56,8 @@ class Generator:
             return (TO_PROXY, device, rng.choice((0, 1, 1, 2, 2, 6)), 0, 7)
         if program.endswith(("ingress", "ingress_l3")) and dice < 0.03:
             return (TO_CLIENT, 0, 0, 0, 0)
-        return (rng.choice((TO_PROXY, 1, 0xFFFFFFFF)), 2, 3, 4, 5) if dice < 0.1 else (0,) * 5
+        odd = (rng.choice((TO_PROXY, AGAIN, 1, 0xFFFFFFFF)), 2, 3, 4, 5)
+        return odd if dice < 0.1 else (0,) * 5
 
     def frame(self, mac: bytes) -> bytes:
         """An Ethernet frame, most of them to ``mac``."""

@@ -14,7 +14,7 @@ from tests.frames.settings import LISTENING, Networks, Setting
 from tests.frames.wire import ACK, RST, SYN, TCP, UDP, Flow, Packet, protocol_of, read
 
 UNSPEC, OK, SHOT, REDIRECT = -1, 0, 2, 7
-TO_PROXY, TO_CLIENT = 0x6E747001, 0x6E747002
+TO_PROXY, TO_CLIENT, AGAIN = 0x6E747001, 0x6E747002, 0x6E747003
 DATAGRAM, NEW = 2, 4
 ETHERNET = 14
 _LOOPBACK_4, _LOOPBACK_6 = 0x7F000001, 1
@@ -129,16 +129,17 @@ class Model:
         if outcome == "new":
             counted += ((given.ifindex, "intercepted"),)
         mark = given.mark
+        cb = (0, *given.cb[1:]) if given.cb[0] == AGAIN else given.cb
         if outcome == "local":
             self._welcome(found)
         if outcome in {"intercepted", "new"}:
             value, mask = self.setting.intercept_mark
-            return Verdict(OK, counted, mark & ~mask | value, given.cb)
+            return Verdict(OK, counted, mark & ~mask | value, cb)
         if outcome == "refused":
             assert isinstance(found, Packet)
-            return Verdict(REDIRECT, counted, mark, given.cb, "refused", found)
+            return Verdict(REDIRECT, counted, mark, cb, "refused", found)
         dropped = {"fragment_dropped", "no_listener", "assign_failed"}
-        return Verdict(SHOT if outcome in dropped else UNSPEC, counted, mark, given.cb)
+        return Verdict(SHOT if outcome in dropped else UNSPEC, counted, mark, cb)
 
     def _passing(self, given: Input, found: Packet | str, link: int) -> str:
         if isinstance(found, str):
