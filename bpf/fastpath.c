@@ -27,6 +27,9 @@ int fast_sockops(struct bpf_sock_ops *ops)
 	case BPF_SOCK_OPS_STATE_CB:
 		state_changed(ops);
 		break;
+	case BPF_SOCK_OPS_RTT_CB:
+		acknowledged(ops);
+		break;
 	}
 	return 1;   /* goes on, whatever other programs of the cgroup say */
 }

@@ -26,7 +26,7 @@ SOCKOPS, MSG = "fast_sockops", "fast_msg"
 OUTCOMES = (
     "enrolled_client", "enrolled_proxy", "messages", "bytes", "demoted_budget",
     "demoted_no_peer", "demoted_forgotten", "demoted_off", "left_half_closed",
-    "refused_early_data", "refused_mptcp", "refused_no_memory",
+    "left_demoted", "refused_early_data", "refused_mptcp", "refused_no_memory",
 )  # fmt: skip
 
 _NAME, _HALF, _END = 48, 24, 8

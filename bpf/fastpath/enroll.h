@@ -74,7 +74,8 @@ static __always_inline void enroll(struct bpf_sock_ops *ops, struct bpf_sock *sk
 		return;
 	}
 	tally(side == CLIENT ? FAST_ENROLLED_CLIENT : FAST_ENROLLED_PROXY);
-	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG);
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG
+				       | BPF_SOCK_OPS_RTT_CB_FLAG);
 }
 
 /* The verdict of wan_egress is with the client's socket since its SYN. */
@@ -133,35 +134,63 @@ static __always_inline void forget(u64 client, struct pair *pair)
 	pairs.delete(&client);
 }
 
+/* Out of `socks`, if nothing was ever redirected to it: only then nothing can be on its way
+ * that would be lost with the queue. */
+static __always_inline void leave(struct member *member, struct pair *pair, u32 why)
+{
+	u64 mine = end_of(member->client, member->side == CLIENT ? CLIENT : PROXY);
+	u64 peer = mine ^ 1;
+	struct half *back;
+
+	back = member->side == CLIENT ? &pair->halves[PROXY] : &pair->halves[CLIENT];
+	if (claim(back, &peer, HALF_TCP) != HALF_NEW)
+		return;
+	socks.delete(&mine);
+	tally(why);
+}
+
 /* A blocked recv() of a socket in `socks` ends with EAGAIN when the socket's state
- * changes. So one that shuts its sending side leaves, if nothing was ever redirected to
- * it: only then nothing can be on its way that would be lost with the queue. */
+ * changes. So one that shuts its sending side leaves. */
 static __always_inline void state_changed(struct bpf_sock_ops *ops)
 {
 	struct bpf_sock *sk = ops->sk;
 	struct member *member;
 	struct pair *pair;
-	struct half *back;
-	u64 client, mine, peer;
 
 	if (!sk || (ops->args[1] != BPF_TCP_FIN_WAIT1 && ops->args[1] != BPF_TCP_CLOSE))
 		return;
 	member = members.sk_storage_get(sk, 0, 0);
 	if (!member)
 		return;
-	client = member->client;
-	pair = pairs.lookup(&client);
+	pair = pairs.lookup(&member->client);
 	if (!pair)
 		return;
-	if (ops->args[1] == BPF_TCP_CLOSE) {
-		forget(client, pair);
+	if (ops->args[1] == BPF_TCP_CLOSE)
+		forget(member->client, pair);
+	else
+		leave(member, pair, FAST_LEFT_HALF_CLOSED);
+}
+
+/* What it has sent over TCP was acknowledged. A direction that is TCP stays so, and a socket
+ * in `socks` pays for every message that it sends: it leaves, or is asked no more. */
+static __always_inline void acknowledged(struct bpf_sock_ops *ops)
+{
+	struct bpf_sock *sk = ops->sk;
+	struct member *member;
+	struct pair *pair;
+	struct half *out;
+
+	if (!sk)
 		return;
+	member = members.sk_storage_get(sk, 0, 0);
+	if (!member)
+		return;
+	pair = pairs.lookup(&member->client);
+	if (pair) {
+		out = member->side == CLIENT ? &pair->halves[CLIENT] : &pair->halves[PROXY];
+		if (out->state != HALF_TCP)
+			return;   /* the handshake, or an early segment */
+		leave(member, pair, FAST_LEFT_DEMOTED);
 	}
-	mine = end_of(client, member->side == CLIENT ? CLIENT : PROXY);
-	peer = mine ^ 1;
-	back = member->side == CLIENT ? &pair->halves[PROXY] : &pair->halves[CLIENT];
-	if (claim(back, &peer, HALF_TCP) != HALF_NEW)
-		return;
-	socks.delete(&mine);
-	tally(FAST_LEFT_HALF_CLOSED);
+	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags & ~BPF_SOCK_OPS_RTT_CB_FLAG);
 }

@@ -6,12 +6,15 @@ import hashlib
 import random
 import socket
 import struct
+import sys
 import threading
 import time
 from typing import TYPE_CHECKING
 
 import pytest
 
+from netplan_tproxy import fastpath
+from netplan_tproxy.kernel import bpf_maps
 from netplan_tproxy.kernel.sockets import sockets
 from tests.datapath import support
 from tests.fastpath.support import BUDGET, Counted, counters, fast, receive
@@ -95,15 +98,49 @@ def test_a_direction_that_was_demoted_never_comes_back_and_the_other_one_stays(
 ) -> None:
     pair = host.pair(proxy)
     with pair.near, pair.far:
+        pair.far.sendall(b"!")
+        assert pair.near.recv(1) == b"!"
         sent = push(pair.near, seconds=0.2)
         assert receive(pair.far, sent) == pattern(0, sent)
         counted = Counted(host)
-        for _ in range(50):
-            pair.near.sendall(b"?")
-            assert pair.far.recv(1) == b"?"
-            pair.far.sendall(b"!")
-            assert pair.near.recv(1) == b"!"
+        talk(pair)
         assert counted() == {"messages": 50, "bytes": 50}
+        assert cookie(pair.near) in enrolled(host)
+
+
+def talk(pair: support.Pair) -> None:
+    for _ in range(50):
+        pair.near.sendall(b"?")
+        assert pair.far.recv(1) == b"?"
+        pair.far.sendall(b"!")
+        assert pair.near.recv(1) == b"!"
+
+
+def enrolled(host: support.Applied) -> set[int]:
+    """The cookies of the sockets in the map."""
+    with bpf_maps.open_pinned(str(host.pins / "maps" / fastpath.SOCKS.pin)) as fd:
+        values = [bpf_maps.lookup(fd, key, 8) for key in bpf_maps.keys(fd, 8)]
+    return {int.from_bytes(value, sys.byteorder) for value in values if value}
+
+
+@pytest.mark.parametrize("side", [0, 1])
+def test_a_sender_of_bulk_leaves_where_nothing_was_redirected_to_it(
+    host: support.Applied, proxy: socket.socket, side: int
+) -> None:
+    """It pays for every message there, and no direction is left that could gain."""
+    counted = Counted(host)
+    pair = host.pair(proxy)
+    with pair.near, pair.far:
+        sent = push(pair[side], seconds=0.2)
+        assert receive(pair[1 - side], sent) == pattern(0, sent)
+        assert counted()["left_demoted"] == 1
+        assert cookie(pair[side]) not in enrolled(host)
+        assert cookie(pair[1 - side]) in enrolled(host)
+        before = counted()
+        talk(pair)
+        assert counted() == before
+        sent = push(pair[1 - side], seconds=0.2)
+        assert receive(pair[side], sent) == pattern(0, sent)
 
 
 def test_a_reader_that_answers_keeps_the_fast_path_for_any_length(

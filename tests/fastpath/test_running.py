@@ -235,6 +235,8 @@ def test_a_smaller_budget_reaches_connections_that_run(
     with support.listener(alone) as proxy:
         pair = alone.pair(proxy)
         with pair.near, pair.far:
+            pair.far.sendall(b"!")
+            assert pair.near.recv(1) == b"!"
             pair.near.sendall(b"x" * 10_000)
             alone.write(fast(cgroup, ", budget: 8KiB"))
             alone.apply()
