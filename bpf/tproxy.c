@@ -31,6 +31,7 @@
 #include "tproxy/verdict.h"
 #include "tproxy/established.h"
 #include "tproxy/output.h"
+#include "tproxy/mss.h"
 #include "tproxy/loopback.h"
 #include "tproxy/forward.h"
 

@@ -1,6 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
+#define MUCH 8   /* segments */
+
 /* Give a packet that needs the listener to it; says what became of the packet. */
 static __always_inline u32 hand_over(struct __sk_buff *skb, u32 ifindex, u32 flags)
 {
@@ -27,6 +29,8 @@ static __always_inline u32 hand_over(struct __sk_buff *skb, u32 ifindex, u32 fla
 	if (state && state != STATE_LISTEN)
 		return OUT_INTERCEPTED;
 	what = assign(skb, &p, c);
+	if (p.syn && flags & CBF_BY_LO)
+		widen(skb, &p);
 	return what == OUT_NEW && !p.syn ? OUT_INTERCEPTED : what;
 }
 
@@ -52,6 +56,14 @@ static __always_inline int to_listener(struct __sk_buff *skb)
 	return action(what) == TC_ACT_SHOT ? TC_ACT_SHOT : TC_ACT_OK;
 }
 
+/* Whether it is worth memory to remember that there is nothing to do. */
+static __always_inline bool has_sent_much(struct bpf_sock *sk)
+{
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
+
+	return tp && tp->segs_out >= MUCH;
+}
+
 /* `flow`: what the socket knows of its client, NULL where it is not known yet. */
 static __always_inline int reply(struct __sk_buff *skb, struct bpf_sock *sk, struct flow *flow)
 {
@@ -72,7 +84,7 @@ static __always_inline int reply(struct __sk_buff *skb, struct bpf_sock *sk, str
 	ifindex = *known;
 	/* From here on the proxy's own socket remembers it, whatever the table evicts. */
 	if (sk && p.key.proto == IPPROTO_TCP && sk->src_port == bpf_ntohs(p.key.sport)
-	    && sk->state != STATE_LISTEN) {
+	    && sk->state != STATE_LISTEN && (ifindex || has_sent_much(sk))) {
 		flow = flows.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 		if (flow && !flow->verdict) {
 			flow->verdict = ifindex ? VERDICT_REPLY : VERDICT_PLAIN;

@@ -10,6 +10,11 @@ static __always_inline bool same_destination(const struct flow *f, const struct 
 	    && f->daddr[2] == p->key.daddr[2] && f->daddr[3] == p->key.daddr[3];
 }
 
+static __always_inline u32 handshake(struct bpf_sock *sk)
+{
+	return sk->bound_dev_if ? CBF_HANDSHAKE : CBF_HANDSHAKE | CBF_BY_LO;
+}
+
 /* `sk`: the client's socket, NULL when there is none any more. */
 static __always_inline void segment_known(struct __sk_buff *skb, struct packet *p,
 					  struct bpf_sock *sk, struct known *k)
@@ -32,7 +37,7 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 	/* A SYN with a verdict is sent again, unless the socket now goes elsewhere. */
 	if (p->syn && (!flow || !same_destination(flow, p))) {
 		k->fresh = 1;
-		k->flags = CBF_HANDSHAKE;
+		k->flags = handshake(sk);
 		return;
 	}
 	if (!is_intercepted(flow)) {
@@ -40,15 +45,25 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 		return;
 	}
 	k->outcome = OUT_INTERCEPTED;
+	if (p->syn) {
+		k->flags = handshake(sk);
+		return;
+	}
+	if (flow->verdict == VERDICT_SETTLED)
+		return;
 	tp = bpf_tcp_sock(sk);
 	/* The SYN counts as one acknowledged byte. Where the proxy has a socket already,
 	 * it may have stopped listening since. */
-	if (p->syn || (tp && tp->bytes_acked <= 1 && !tp->bytes_received)) {
-		state = p->syn ? 0 : socket_state(skb, p);
-		k->flags = state && state != STATE_LISTEN ? 0 : CBF_HANDSHAKE;
-	} else {
-		flow->verdict = VERDICT_SETTLED;
+	if (tp && tp->bytes_acked <= 1 && !tp->bytes_received) {
+		state = socket_state(skb, p);
+		if (!state || state == STATE_LISTEN) {
+			k->flags = handshake(sk);
+			return;
+		}
 	}
+	/* One that is still connecting may have met TIME_WAIT. */
+	if (sk->state == STATE_ESTABLISHED)
+		flow->verdict = VERDICT_SETTLED;
 }
 
 /* A segment in fragments; a SYN is never that long. */
@@ -63,7 +78,7 @@ static __always_inline void split_segment_known(struct bpf_sock *sk, struct know
  * still know the old one: clients can be bound while they are connected. */
 static __always_inline void remember(struct __sk_buff *skb, struct packet *p, u32 ifindex)
 {
-	u32 *old = replies.lookup(&p->key);
+	u32 *old = p->syn ? NULL : replies.lookup(&p->key);
 	struct bpf_sock *sk;
 
 	if (old && *old == ifindex)
