@@ -1,11 +1,13 @@
 """One client and one listener over four paths, side by side in one run; prints ratios.
 
-    python -m tests.bench.paths [--rounds N] [--quick]
+    python -m tests.bench.paths [--rounds N] [--quick] [--congestion NAME]
 
 (a) plain loopback, (b) nftables TPROXY, (c) tproxy-apply, (d) the same with the fast path.
 The paths alternate within each round and a ratio is taken within its round, so what the
 machine does meanwhile hits all of them. Round trips are pinned to one CPU: unpinned they are
-bimodal, by where the scheduler puts the two ends. Namespaces only; needs root and a C compiler.
+bimodal, by where the scheduler puts the two ends. All use cubic unless told otherwise: BBR, the
+default of some machines, sends bulk by a timer, which hides what a path costs. Namespaces only;
+needs root and a C compiler.
 """
 
 from __future__ import annotations
@@ -80,28 +82,43 @@ GOALS = [
 ]
 
 
+class Talk(NamedTuple):
+    """How talk.c is run: in the cgroup of the fast path, or outside ("")."""
+
+    program: str
+    congestion: str
+    cgroup: str
+
+    def on(self, cpu: str, *words: str) -> list[str]:
+        join = ["sh", "-c", 'echo 0 >"$0/cgroup.procs" && exec "$@"', self.cgroup]
+        how = ["env", f"CONGESTION={self.congestion}", "taskset", "-c", cpu]
+        return [*(join if self.cgroup else []), *how, self.program, *words]
+
+
 class Path4(NamedTuple):
     """A lab with a listener, and where its client goes."""
 
     lab: Lab
-    talk: str
+    talk: Talk
     target: tuple[str, str]
 
     def measure(self, cpu: str, *words: str) -> float:
-        done = self.lab.host.run(["taskset", "-c", cpu, self.talk, *words], timeout=120)
-        return float(done.stdout)
+        return float(self.lab.host.run(self.talk.on(cpu, *words), timeout=120).stdout)
 
 
 @contextlib.contextmanager
-def paths(folder: Path, cgroup: Path, server_cpu: str) -> Iterator[dict[str, Path4]]:
-    """Set all four up; their listeners run on ``server_cpu``."""
-    talk = compiled(folder)
+def paths(
+    folder: Path, cgroup: Path, server_cpu: str, congestion: str
+) -> Iterator[dict[str, Path4]]:
+    """Set all four up; their listeners run on ``server_cpu``. Only (d) lives in ``cgroup``."""
+    program = compiled(folder)
     with contextlib.ExitStack() as stack:
         made = {}
         for name in NAMES:
             lab = stack.enter_context(Lab())
             prepare(lab, name, folder, cgroup)
-            command = ["taskset", "-c", server_cpu, talk, "serve", "127.0.0.1", PORT]
+            talk = Talk(program, congestion, str(cgroup) if name == "d" else "")
+            command = talk.on(server_cpu, "serve", "127.0.0.1", PORT)
             server = lab.host.popen(command, stdout=subprocess.PIPE)
             stack.callback(server.wait)
             stack.callback(server.kill)
@@ -132,7 +149,8 @@ def prepare(lab: Lab, name: str, folder: Path, cgroup: Path) -> None:
         lab.host.run(["ip", "route", "add", "local", "default", "dev", "lo", "table", "100"])
         lab.host.run(["nft", "-f", "-"], stdin=NFTABLES)
     if name in "cd":
-        fast = f"fastpath: {{enabled: true, cgroup: /{cgroup.name}}}\n" if name == "d" else ""
+        inside = f"{cgroup.parent.name}/{cgroup.name}"
+        fast = f"fastpath: {{enabled: true, cgroup: /{inside}}}\n" if name == "d" else ""
         site = folder / f"{name}.yaml"
         site.write_text(SITE + fast)
         apply(lab, str(site))
@@ -233,20 +251,24 @@ def amount(what: str, value: float) -> str:
 def main() -> None:
     options = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     options.add_argument("--rounds", type=int, default=7)
+    options.add_argument("--congestion", default="cubic", help="tcp(7): cubic, bbr, reno")
     options.add_argument("--quick", action="store_true", help="a hundredth of everything")
     given = options.parse_args()
     isolate.start_over()
     scale = 0.01 if given.quick else 1.0
     last = str(max(os.sched_getaffinity(0)))
-    with own_cgroup() as cgroup, tempfile.TemporaryDirectory() as folder:
+    with own_cgroup() as outer, tempfile.TemporaryDirectory() as folder:
+        cgroup = outer / "fast"
+        cgroup.mkdir()
         for server_cpu in ("0", last):
             where = "one CPU" if server_cpu == "0" else f"client on CPU 0, listener on CPU {last}"
             print(f"== {where}")
-            with paths(Path(folder), cgroup, server_cpu) as made:
+            with paths(Path(folder), cgroup, server_cpu, given.congestion) as made:
                 if server_cpu == "0":
                     report(rounds(made, given.rounds, latency(scale)))
                 report(rounds(made, given.rounds, throughput(scale)))
                 report(rounds(made, given.rounds, connections(scale, "server")))
+        cgroup.rmdir()
 
 
 if __name__ == "__main__":

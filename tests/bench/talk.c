@@ -8,6 +8,8 @@
  *   talk connect ADDRESS PORT COUNT first|last   prints connections per second; the client
  *                                                closes first, or the server does, so that
  *                                                TIME_WAIT is on the client's or the proxy's side
+ *
+ * CONGESTION in the environment names the congestion control (tcp(7)) of what it opens.
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -93,11 +95,15 @@ static struct sockaddr_in place(char **argv)
 	return a;
 }
 
-static void no_delay(int fd)
+/* To be said before there is a connection: one that began with BBR goes on by its timer. */
+static void set_up(int fd)
 {
+	const char *name = getenv("CONGESTION");
 	int one = 1;
 
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
+	if (name)
+		need(!setsockopt(fd, IPPROTO_TCP, TCP_CONGESTION, name, strlen(name)), name);
 }
 
 static void serve(char **argv)
@@ -106,6 +112,7 @@ static void serve(char **argv)
 	int one = 1, fd = socket(AF_INET, SOCK_STREAM, 0);
 
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	set_up(fd);   /* what it accepts inherits that */
 	need(!setsockopt(fd, IPPROTO_IP, IP_TRANSPARENT, &one, sizeof(one)), "IP_TRANSPARENT");
 	need(!bind(fd, (struct sockaddr *)&a, sizeof(a)), "bind");
 	need(!listen(fd, 4096), "listen");
@@ -117,7 +124,6 @@ static void serve(char **argv)
 
 		if (peer < 0)
 			continue;
-		no_delay(peer);
 		if (read_all(peer, &o, sizeof(o)) && o.size <= CHUNK) {
 			if (o.what == 'r')
 				while (read_all(peer, buffer, o.size) && write_all(peer, buffer, o.size))
@@ -140,7 +146,7 @@ static int reach(char **argv, struct order o)
 	struct sockaddr_in a = place(argv);
 	int fd = socket(AF_INET, SOCK_STREAM, 0);
 
-	no_delay(fd);
+	set_up(fd);
 	need(!connect(fd, (struct sockaddr *)&a, sizeof(a)), "connect");
 	need(write_all(fd, &o, sizeof(o)), "send");
 	return fd;
