@@ -27,6 +27,7 @@
 #include "tproxy/listener.h"
 #include "tproxy/refuse.h"
 #include "tproxy/steer.h"
+#include "tproxy/recent.h"
 #include "tproxy/waiting.h"
 #include "tproxy/verdict.h"
 #include "tproxy/established.h"

@@ -56,6 +56,22 @@ static __always_inline int to_listener(struct __sk_buff *skb)
 	return action(what) == TC_ACT_SHOT ? TC_ACT_SHOT : TC_ACT_OK;
 }
 
+/* What the socket knows of its client from now on, whatever the tables forget. */
+static __always_inline void learn(struct bpf_sock *sk, const struct packet *p, u32 verdict,
+				  u32 ifindex)
+{
+	struct flow *flow;
+
+	if (!sk || p->key.proto != IPPROTO_TCP || sk->src_port != bpf_ntohs(p->key.sport)
+	    || sk->state == STATE_LISTEN)
+		return;
+	flow = flows.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (flow && !flow->verdict) {
+		flow->verdict = verdict;
+		flow->ifindex = ifindex;
+	}
+}
+
 /* Whether it is worth memory to remember that there is nothing to do. */
 static __always_inline bool has_sent_much(struct bpf_sock *sk)
 {
@@ -64,12 +80,12 @@ static __always_inline bool has_sent_much(struct bpf_sock *sk)
 	return tp && tp->segs_out >= MUCH;
 }
 
-/* `flow`: what the socket knows of its client, NULL where it is not known yet. */
+/* `flow`: what the socket knows of its client, NULL where that is nothing yet. */
 static __always_inline int reply(struct __sk_buff *skb, struct bpf_sock *sk, struct flow *flow)
 {
 	struct packet p = {};
 	struct flow_key client = {};
-	u32 *known, ifindex;
+	u32 *ifindex;
 
 	if (parse(skb, ETHERNET, &p) != OUT_INTERCEPTED)
 		return TC_ACT_UNSPEC;
@@ -78,20 +94,16 @@ static __always_inline int reply(struct __sk_buff *skb, struct bpf_sock *sk, str
 	if (flow && flow->verdict == VERDICT_REPLY && p.key.proto == IPPROTO_TCP)
 		return to_client(skb, flow->ifindex);
 	turn(&client, &p.key);
-	known = replies.lookup(&client);
-	if (!known)
+	if (p.key.proto == IPPROTO_TCP && is_recent(&client)) {
+		if (sk && has_sent_much(sk))
+			learn(sk, &p, VERDICT_PLAIN, 0);
 		return TC_ACT_UNSPEC;
-	ifindex = *known;
-	/* From here on the proxy's own socket remembers it, whatever the table evicts. */
-	if (sk && p.key.proto == IPPROTO_TCP && sk->src_port == bpf_ntohs(p.key.sport)
-	    && sk->state != STATE_LISTEN && (ifindex || has_sent_much(sk))) {
-		flow = flows.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
-		if (flow && !flow->verdict) {
-			flow->verdict = ifindex ? VERDICT_REPLY : VERDICT_PLAIN;
-			flow->ifindex = ifindex;
-		}
 	}
-	return ifindex ? to_client(skb, ifindex) : TC_ACT_UNSPEC;
+	ifindex = replies.lookup(&client);
+	if (!ifindex || !*ifindex)
+		return TC_ACT_UNSPEC;
+	learn(sk, &p, VERDICT_REPLY, *ifindex);
+	return to_client(skb, *ifindex);
 }
 
 /* What the proxy sends back: to the client's device, if the client is bound to one. */

@@ -87,12 +87,16 @@ BPF_TABLE("lru_hash", struct flow_key, u32, tracked, 65536);
  * ours. Apart from `tracked`, so that a flood from outside evicts none of those. */
 BPF_TABLE("lru_hash", struct flow_key, u32, inbound, 65536);
 
-/* The device that replies to a client must arrive on, 0 where it is bound to none;
- * the key is seen from the client. Holds a TCP flow until the proxy's socket exists
- * to carry it in `flows`, and for the last packets of a flow whose two ends may
- * both be gone; and UDP flows. Every packet of a device-bound client, and the
- * first and last ones of any other, put an evicted entry back. */
+/* The device that replies to a client must arrive on, where it is bound to one; the key
+ * is seen from the client. Holds a TCP flow until the proxy's socket exists to carry it in
+ * `flows`, and for the last packets of a flow whose two ends may both be gone; and UDP
+ * flows. Every packet of a device-bound client puts an evicted entry back. */
 BPF_TABLE("lru_hash", struct flow_key, u32, replies, 65536);
+
+/* TCP flows of clients that are bound to none, by a digest (see recent.h): what comes to
+ * the same slot replaces it. The first and last packets of a client note it. A store, where
+ * an LRU table takes a lock and a node from a list: a fortieth of a short connection. */
+BPF_TABLE("array", u32, u64, recent, 65536);
 
 /* Datagrams whose first fragment was dropped, so that the later ones are too. */
 struct fragment_key {

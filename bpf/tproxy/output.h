@@ -10,6 +10,43 @@ static __always_inline bool same_destination(const struct flow *f, const struct 
 	    && f->daddr[2] == p->key.daddr[2] && f->daddr[3] == p->key.daddr[3];
 }
 
+static __always_inline void forget(struct packet *p)
+{
+	replies.delete(&p->key);
+	if (p->key.proto == IPPROTO_TCP)
+		strike_out(&p->key);
+}
+
+/* The device that replies must arrive on. Where it has changed, the proxy's socket may
+ * still know the old one: clients can be bound while they are connected. */
+static __always_inline void remember(struct __sk_buff *skb, struct packet *p)
+{
+	u32 *old = p->syn ? NULL : replies.lookup(&p->key), ifindex = skb->ifindex;
+	struct bpf_sock *sk;
+
+	if (old && *old == ifindex)
+		return;
+	replies.update(&p->key, &ifindex);
+	if (p->key.proto != IPPROTO_TCP)
+		return;
+	strike_out(&p->key);
+	if (p->syn)
+		return;
+	sk = socket_get(skb, &p->key, 0, p->v6);
+	if (!sk)
+		return;
+	flows.sk_storage_delete(sk);
+	bpf_sk_release(sk);
+}
+
+/* A client that is bound to no device, at the beginning and at the end. */
+static __always_inline void remember_unbound(struct packet *p)
+{
+	note(&p->key);
+	if (p->syn && replies.lookup(&p->key))
+		replies.delete(&p->key);   /* one that was bound had the tuple before */
+}
+
 static __always_inline u32 handshake(struct bpf_sock *sk)
 {
 	return sk->bound_dev_if ? CBF_HANDSHAKE : CBF_HANDSHAKE | CBF_BY_LO;
@@ -28,9 +65,9 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 		 * or had one; both ends may be gone while something was on its way. */
 		state = socket_state(skb, p);
 		if (p->syn_ack)
-			replies.delete(&p->key);   /* an inbound connection has the tuple now */
+			forget(p);   /* an inbound connection has the tuple now */
 		k->outcome = (state && state != STATE_LISTEN) || replies.lookup(&p->key)
-			   ? OUT_INTERCEPTED : OUT_UNTRACKED;
+			     || is_recent(&p->key) ? OUT_INTERCEPTED : OUT_UNTRACKED;
 		return;
 	}
 	flow = flows.sk_storage_get(sk, 0, 0);
@@ -72,25 +109,6 @@ static __always_inline void split_segment_known(struct bpf_sock *sk, struct know
 	struct flow *flow = flows.sk_storage_get(sk, 0, 0);
 
 	k->outcome = is_intercepted(flow) ? OUT_INTERCEPTED : OUT_UNTRACKED;
-}
-
-/* The device that replies must arrive on. Where it has changed, the proxy's socket may
- * still know the old one: clients can be bound while they are connected. */
-static __always_inline void remember(struct __sk_buff *skb, struct packet *p, u32 ifindex)
-{
-	u32 *old = p->syn ? NULL : replies.lookup(&p->key);
-	struct bpf_sock *sk;
-
-	if (old && *old == ifindex)
-		return;
-	replies.update(&p->key, &ifindex);
-	if (p->key.proto != IPPROTO_TCP || p->syn)
-		return;
-	sk = socket_get(skb, &p->key, 0, p->v6);
-	if (!sk)
-		return;
-	flows.sk_storage_delete(sk);
-	bpf_sk_release(sk);
 }
 
 static __always_inline u32 keep(struct packet *p, struct bpf_sock *sk, u32 outcome)
@@ -154,10 +172,14 @@ static __always_inline u32 judge_output(struct __sk_buff *skb, u32 l2, struct pa
 		else if (sk)
 			what = keep(p, sk, what);
 	}
-	if (what == OUT_INTERCEPTED && sk && (sk->bound_dev_if || (tcp && (p->syn || p->ending))))
-		remember(skb, p, sk->bound_dev_if ? skb->ifindex : 0);
-	else if (what != OUT_INTERCEPTED && k->fresh && !p->fragment)
-		replies.delete(&p->key);
+	if (what == OUT_INTERCEPTED && sk) {
+		if (sk->bound_dev_if)
+			remember(skb, p);
+		else if (tcp && (p->syn || p->ending))
+			remember_unbound(p);
+	} else if (what != OUT_INTERCEPTED && k->fresh && !p->fragment) {
+		forget(p);
+	}
 	return what;
 }
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import struct
+import sys
 
 from netplan_tproxy import layouts
 from netplan_tproxy.kernel import bpf_maps
@@ -38,3 +39,10 @@ def forget(on: Applied, layout: layouts.MapLayout, key: bytes) -> bool:
     """Take an entry away, as the kernel does where a full table needs room."""
     with open_table(on, layout) as fd:
         return bool(bpf_maps.delete(fd, key))
+
+
+def wipe(on: Applied, layout: layouts.MapLayout) -> None:
+    """Empty every slot of an array, as others' entries do in time."""
+    with open_table(on, layout) as fd:
+        for slot in range(layout.max_entries):
+            bpf_maps.update(fd, slot.to_bytes(layout.key_size, sys.byteorder), bytes(8))
