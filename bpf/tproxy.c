@@ -32,7 +32,6 @@
 #include "tproxy/verdict.h"
 #include "tproxy/established.h"
 #include "tproxy/output.h"
-#include "tproxy/mss.h"
 #include "tproxy/loopback.h"
 #include "tproxy/forward.h"
 

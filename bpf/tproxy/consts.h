@@ -22,8 +22,6 @@
 #define CBF_NEW 4
 /* It met TIME_WAIT, which is reset by now. */
 #define CBF_AGAIN 8
-/* Its client is bound to no device: the replies come by lo. */
-#define CBF_BY_LO 16
 
 /* The kernel's TCP states (include/net/tcp_states.h); UAPI has no header for them. */
 #define STATE_ESTABLISHED  1

@@ -29,8 +29,6 @@ static __always_inline u32 hand_over(struct __sk_buff *skb, u32 ifindex, u32 fla
 	if (state && state != STATE_LISTEN)
 		return OUT_INTERCEPTED;
 	what = assign(skb, &p, c);
-	if (p.syn && flags & CBF_BY_LO)
-		widen(skb, &p);
 	return what == OUT_NEW && !p.syn ? OUT_INTERCEPTED : what;
 }
 

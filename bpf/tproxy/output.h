@@ -47,12 +47,6 @@ static __always_inline void remember_unbound(struct packet *p)
 		replies.delete(&p->key);   /* one that was bound had the tuple before */
 }
 
-static __always_inline u32 handshake(struct bpf_sock *sk)
-{
-	return sk->bound_dev_if ? CBF_HANDSHAKE : CBF_HANDSHAKE | CBF_BY_LO;
-}
-
-/* `sk`: the client's socket, NULL when there is none any more. */
 static __always_inline void segment_known(struct __sk_buff *skb, struct packet *p,
 					  struct bpf_sock *sk, struct known *k)
 {
@@ -74,7 +68,7 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 	/* A SYN with a verdict is sent again, unless the socket now goes elsewhere. */
 	if (p->syn && (!flow || !same_destination(flow, p))) {
 		k->fresh = 1;
-		k->flags = handshake(sk);
+		k->flags = CBF_HANDSHAKE;
 		return;
 	}
 	if (!is_intercepted(flow)) {
@@ -83,7 +77,7 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 	}
 	k->outcome = OUT_INTERCEPTED;
 	if (p->syn) {
-		k->flags = handshake(sk);
+		k->flags = CBF_HANDSHAKE;
 		return;
 	}
 	if (flow->verdict == VERDICT_SETTLED)
@@ -94,7 +88,7 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 	if (tp && tp->bytes_acked <= 1 && !tp->bytes_received) {
 		state = socket_state(skb, p);
 		if (!state || state == STATE_LISTEN) {
-			k->flags = handshake(sk);
+			k->flags = CBF_HANDSHAKE;
 			return;
 		}
 	}

@@ -28,7 +28,6 @@ struct packet {
 	u8 ending;             /* FIN or RST */
 	u8 rst;
 	u8 icmp_type;
-	u8 options;            /* TCP */
 };
 
 static __always_inline void map_v4(u32 *to, u32 addr)
@@ -164,6 +163,5 @@ static __always_inline u32 parse(struct __sk_buff *skb, u32 l2, struct packet *p
 	p->syn_ack = tcp.syn && tcp.ack;
 	p->ending = tcp.fin || tcp.rst;
 	p->rst = tcp.rst;
-	p->options = tcp.doff > 5;
 	return OUT_INTERCEPTED;
 }

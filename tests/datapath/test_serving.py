@@ -8,7 +8,7 @@ import threading
 
 import pytest
 
-from tests.datapath.support import FAR, WEB, Applied, Pair, counting, read_all, relay
+from tests.datapath.support import FAR, Applied, Pair, counting, read_all, relay
 from tests.lab import Capture, EchoServer, HttpServer
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
@@ -202,24 +202,3 @@ def disconnect(end: socket.socket) -> None:
     # Python's own connect knows no AF_UNSPEC.
     nowhere = bytes(16)
     assert ctypes.CDLL(None).connect(end.fileno(), nowhere, len(nowhere)) == 0
-
-
-def test_the_proxys_segments_need_not_fit_the_interface(
-    host: Applied, proxy: socket.socket
-) -> None:
-    """Nothing of it leaves by wan0. What a client asks for on purpose it gets."""
-    found = {}
-    for device, wanted in (("", 0), ("wan0", 0), ("", 1300), ("", 1000)):
-        with host.client(device) as near:
-            if wanted:
-                near.setsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG, wanted)
-            near.connect(WEB)
-            far, _ = proxy.accept()
-            with far:
-                assert near.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= 1448
-                exchange(Pair(near, far), 1 << 20)
-                found[device, wanted] = far.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG)
-    assert found["", 0] > 16_000
-    assert found["wan0", 0] == 1448
-    assert found["", 1300] > 16_000  # no less than an interface may have
-    assert found["", 1000] < 1000
