@@ -202,3 +202,15 @@ def disconnect(end: socket.socket) -> None:
     # Python's own connect knows no AF_UNSPEC.
     nowhere = bytes(16)
     assert ctypes.CDLL(None).connect(end.fileno(), nowhere, len(nowhere)) == 0
+
+
+@both
+def test_small_receive_buffers_stall_nobody(
+    host: Applied, proxy: socket.socket, device: str
+) -> None:
+    """What fills more of a buffer than its window had allowed for is dropped, again and again."""
+    pair = host.pair(proxy, device)
+    with pair.near, pair.far:
+        for end in pair:
+            end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        exchange(pair, 4 << 20)
