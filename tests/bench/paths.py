@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
+import secrets
 import shutil
 import statistics
 import subprocess
@@ -170,7 +171,7 @@ def own_cgroup() -> Iterator[Path]:
         sys.exit("no cgroup2 is mounted")
     lines = Path("/proc/self/cgroup").read_text().splitlines()
     before = root / next(line for line in lines if line.startswith("0::")).removeprefix("0::/")
-    made = root / f"ntp-bench-{os.getpid()}"
+    made = root / f"ntp-bench-{secrets.token_hex(4)}"
     made.mkdir()
     (made / "cgroup.procs").write_text("0")
     try:
