@@ -9,13 +9,33 @@ import contextlib
 import socket
 import subprocess
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 
+from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.ping import answers
 from netplan_tproxy.site.model import Check
 
 TRIES = 3
 _PAUSE = 0.5
+
+
+def asked_before(checks: Sequence[Check], say: Callable[[str], None]) -> Callable[[], None]:
+    """Ask now; what is returned asks again, and raises TproxyError for one that fails by then.
+
+    ``say`` is told which fail already.
+    """
+    passed = passing(checks)
+    for check in checks:
+        if check not in passed:
+            say(f"= {check}: fails already, so it can't tell anything")
+
+    def accept() -> None:
+        failed = failing(passed)
+        if failed:
+            message = f"{failed[0]}: passed before the change and fails after it"
+            raise TproxyError(message)
+
+    return accept
 
 
 def passing(checks: Iterable[Check]) -> list[Check]:

@@ -11,8 +11,14 @@ from typing import TYPE_CHECKING
 
 from netplan_tproxy import confirm, engine
 from netplan_tproxy.applied import Applied, applied, diff_report
-from netplan_tproxy.checks import failing, passing
-from netplan_tproxy.errors import ConflictError, DamagedError, KernelError, TproxyError
+from netplan_tproxy.checks import asked_before
+from netplan_tproxy.errors import (
+    ConflictError,
+    DamagedError,
+    KernelError,
+    RolledBackError,
+    TproxyError,
+)
 from netplan_tproxy.interrupts import Interrupts
 from netplan_tproxy.kernel import Kernel
 from netplan_tproxy.kernel.netns_id import netns_cookie
@@ -136,6 +142,7 @@ class _Run:
         plan = way_back(plan, begun, live)
         self._show(plan)
         engine.execute(plan, self.kinds, self.kernel, engine.Unwritten(), interrupts)
+        engine.settle(ledger, self.kinds, self.kernel)
         self.state.abandon()
         self.state.release()
 
@@ -148,21 +155,16 @@ class _Run:
         if plan.changes:
             self._warn()
             checks = [*self.options.checks, *(self.site.checks if self.site else ())]
-            passed = passing(checks)
-            for check in checks:
-                if check not in passed:
-                    self.say(f"= {check}: fails already, so it can't tell anything")
-
-            def accept() -> None:
-                failed = failing(passed)
-                if failed:
-                    message = f"{failed[0]}: passed before the change and fails after it"
-                    raise TproxyError(message)
-
-            engine.execute(
-                plan, self.kinds, self.kernel, self.state, interrupts,
-                accept=accept, finish=self._hold(plan),
-            )  # fmt: skip
+            accept = asked_before(checks, self.say)
+            try:
+                engine.execute(
+                    plan, self.kinds, self.kernel, self.state, interrupts,
+                    accept=accept, finish=self._hold(plan),
+                )  # fmt: skip
+            except RolledBackError:
+                with contextlib.suppress(TproxyError):
+                    engine.settle(owned, self.kinds, self.kernel)
+                raise
             if self.options.confirm is None:
                 engine.settle(plan.ledger or {}, self.kinds, self.kernel)
         elif plan.ledger != owned or self._reads_otherwise():
@@ -196,7 +198,9 @@ class _Run:
             def undo() -> list[str]:
                 self.kernel.after_fork()
                 cause = TimeoutError("not confirmed")
-                return engine.undo(made, self.kinds, self.kernel, cause=cause, verified=True)
+                left = engine.undo(made, self.kinds, self.kernel, cause=cause, verified=True)
+                engine.settle(self.state.ledger(), self.kinds, self.kernel)
+                return left
 
             confirm.hold(self.state, plan.ledger or {}, seconds, undo)
 

@@ -26,7 +26,7 @@ ROOT = Path(__file__).parents[2]
 SITE = "version: 1\ninterfaces:\n  wan0: {}\nproxy: {port: 9040}\n"
 STATE = Path(DEFAULT_ROOT)
 _LOADED = re.compile(r" load_time \d+")
-CHANGES = 22
+CHANGES = 23
 """How many changes the first apply of ``SITE`` makes."""
 
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from tests.lab import Snapshot
 
-    Back = Callable[[Host, Callable[[], object], str], tuple[Snapshot, Snapshot]]
+    Back = Callable[..., tuple[Snapshot, Snapshot]]
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
@@ -29,11 +29,11 @@ CHANGED = "changed by somebody else since"
 
 
 def by_the_watchdog(
-    host: Host, meanwhile: Callable[[], object], kept: str
+    host: Host, meanwhile: Callable[[], object], kept: str, *options: str
 ) -> tuple[Snapshot, Snapshot]:
     """What there is once ``meanwhile`` has happened, and the change was taken back."""
     outcome = f"everything was put back, except {kept}"
-    with awaiting(host, 30) as run:
+    with awaiting(host, 30, *options) as run:
         meanwhile()
         during = host.look()
         assert host.run("--rollback").out == [outcome]
@@ -42,11 +42,11 @@ def by_the_watchdog(
 
 
 def by_the_next_run(
-    host: Host, meanwhile: Callable[[], object], kept: str
+    host: Host, meanwhile: Callable[[], object], kept: str, *options: str
 ) -> tuple[Snapshot, Snapshot]:
     """The same, where the watchdog was killed."""
     thing, _, why = kept.rpartition(": ")
-    with awaiting(host, 30) as run:
+    with awaiting(host, 30, *options) as run:
         os.kill(watchdog_of(host), signal.SIGKILL)
         meanwhile()
         during = host.look()
@@ -85,6 +85,17 @@ def test_a_filter_that_others_put_in_place_of_ours_stays(host: Host, gone_back: 
     theirs = [line for line in during["filters"] if " theirs " in line]
     assert theirs
     assert [line for line in after["filters"] if " handle " in line] == theirs
+    host.sh("tc qdisc del dev wan0 clsact")
+
+
+def test_what_was_adopted_and_replaced_by_others_is_not_kept(host: Host, gone_back: Back) -> None:
+    host.sh("tc qdisc add dev wan0 clsact")
+    put_other_program(host, "first")
+    before = host.look()
+    kept = f"filter wan0 egress: {CHANGED}"
+    _, after = gone_back(host, lambda: put_other_program(host, "second"), kept, "--adopt")
+    assert [line for line in after["filters"] if " second " in line]
+    assert after["bpffs"] == before["bpffs"]
     host.sh("tc qdisc del dev wan0 clsact")
 
 
