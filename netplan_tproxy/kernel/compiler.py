@@ -73,6 +73,8 @@ def _compile(
         "-I/usr/include",
         f"-I/usr/include/{platform.machine()}-linux-gnu",
         "-Wno-macro-redefined",
+        # A mere warning otherwise, and a program that no kernel takes.
+        "-Werror=implicit-function-declaration",
         *(f"-D{name}={value}" for name, value in defines),
     ]
     with _environment("BCC_KERNEL_SOURCE", headers), _complaints() as complaints:

@@ -12,6 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netplan_tproxy import datapath
+from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.kernel import bpf_maps
 from netplan_tproxy.kernel.compiler import Module, Table, compile_programs
 from netplan_tproxy.layouts import (
@@ -69,6 +70,11 @@ def test_every_program_is_selected_by_its_name_and_refers_only_to_maps_that_are_
     assert set(module.programs) == set(PROGRAMS)
     used = {name for program in module.programs.values() for _, name in program.relocs}
     assert used == {layout.name for layout in MAPS}
+
+
+def test_a_function_that_is_not_there_is_said_by_the_compiler() -> None:
+    with pytest.raises(TproxyError, match=r"^compile bpf programs: .*'nobody'.*touched$"):
+        compiled("int wrong(struct __sk_buff *skb) { return nobody(skb); }", ("wrong",))
 
 
 def test_every_program_has_its_place_and_every_place_a_program() -> None:
