@@ -55,6 +55,17 @@ def test_a_port_may_be_used_again_while_the_proxy_is_in_time_wait(
     assert added["wan0", "new"] == 2 * TRIES
 
 
+@pytest.mark.parametrize("name", ["tcp_timestamps", "tcp_sack", "tcp_tw_reuse"])
+def test_it_takes_no_option_of_tcp_for_that(fresh: Applied, name: str) -> None:
+    fresh.lab.host.sysctl(f"net.ipv4.{name}", 0)
+    with support.listener(fresh) as proxy, counting(fresh) as added:
+        for device in ("", "wan0"):
+            took = [reconnect(fresh, proxy, device, 42005) for _ in range(TRIES)]
+            assert max(took) < 1
+    assert added["wan0", "time_wait"] == 2 * TRIES
+    assert fresh.lab.host.netstat("TCPSynRetrans") == 0
+
+
 @pytest.fixture
 def silent(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
