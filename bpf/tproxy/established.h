@@ -1,11 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-static __always_inline bool is_intercepted(const struct flow *f)
-{
-	return f && (f->verdict == VERDICT_INTERCEPT || f->verdict == VERDICT_SETTLED);
-}
-
 /* Most packets: a segment of a connection whose handshake is over, from a client that is
  * bound to no device. Its socket has the verdict, and its headers are where they always are.
  * Nothing else is taken for one: not what a tunnel has wrapped, though it keeps the socket. */
@@ -25,7 +20,7 @@ static __always_inline bool in_full_swing(struct __sk_buff *skb, u32 l2)
 	if (!sk || sk->bound_dev_if)
 		return false;
 	flow = flows.sk_storage_get(sk, 0, 0);
-	if (!flow || flow->verdict != VERDICT_SETTLED)
+	if (!flow || flow->verdict != VERDICT_INTERCEPT || flow->more != SETTLED)
 		return false;
 	if (protocol == bpf_htons(ETH_P_IP)) {
 		tcp = (void *)(ip + 1);

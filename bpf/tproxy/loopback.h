@@ -66,7 +66,7 @@ static __always_inline void learn(struct bpf_sock *sk, const struct packet *p, u
 	flow = flows.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (flow && !flow->verdict) {
 		flow->verdict = verdict;
-		flow->ifindex = ifindex;
+		flow->more = ifindex;
 	}
 }
 
@@ -90,7 +90,7 @@ static __always_inline int reply(struct __sk_buff *skb, struct bpf_sock *sk, str
 	if (!p.v6 && (p.key.saddr[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000))
 		return TC_ACT_UNSPEC;
 	if (flow && flow->verdict == VERDICT_REPLY && p.key.proto == IPPROTO_TCP)
-		return to_client(skb, flow->ifindex);
+		return to_client(skb, flow->more);
 	turn(&client, &p.key);
 	if (p.key.proto == IPPROTO_TCP && is_recent(&client)) {
 		if (sk && has_sent_much(sk))

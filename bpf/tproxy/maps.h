@@ -66,16 +66,18 @@ enum verdict {
 	VERDICT_INTERCEPT,
 	VERDICT_REPLY,     /* the proxy's socket: its client is bound to a device */
 	VERDICT_PLAIN,     /* the proxy's socket: its client is bound to none */
-	VERDICT_SETTLED,   /* the client's, intercepted: the handshake is over on both sides */
 };
 
-/* Lives and dies with a TCP socket, the client's or the proxy's. */
+/* Lives and dies with a TCP socket, the client's or the proxy's. Other versions of the
+ * programs read it too, after an upgrade or when one is taken back: what a verdict means
+ * must not change. */
 struct flow {
 	u32 daddr[4];
 	u16 dport;
 	u16 verdict;
-	u32 ifindex;
+	u32 more;          /* REPLY: the client's device. INTERCEPT: SETTLED, or 0 */
 };
+#define SETTLED 1          /* the handshake is over on both sides */
 BPF_SK_STORAGE(flows, struct flow);
 
 /* Verdicts of what has no local TCP socket to keep them: UDP, and forwarded TCP

@@ -71,7 +71,7 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 		k->flags = CBF_HANDSHAKE;
 		return;
 	}
-	if (!is_intercepted(flow)) {
+	if (!flow || flow->verdict != VERDICT_INTERCEPT) {
 		k->outcome = OUT_UNTRACKED;
 		return;
 	}
@@ -80,7 +80,7 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 		k->flags = CBF_HANDSHAKE;
 		return;
 	}
-	if (flow->verdict == VERDICT_SETTLED)
+	if (flow->more == SETTLED)
 		return;
 	tp = bpf_tcp_sock(sk);
 	/* The SYN counts as one acknowledged byte. Where the proxy has a socket already,
@@ -94,7 +94,7 @@ static __always_inline void segment_known(struct __sk_buff *skb, struct packet *
 	}
 	/* One that is still connecting may have met TIME_WAIT. */
 	if (sk->state == STATE_ESTABLISHED)
-		flow->verdict = VERDICT_SETTLED;
+		flow->more = SETTLED;
 }
 
 /* A segment in fragments; a SYN is never that long. */
@@ -102,7 +102,7 @@ static __always_inline void split_segment_known(struct bpf_sock *sk, struct know
 {
 	struct flow *flow = flows.sk_storage_get(sk, 0, 0);
 
-	k->outcome = is_intercepted(flow) ? OUT_INTERCEPTED : OUT_UNTRACKED;
+	k->outcome = flow && flow->verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
 }
 
 static __always_inline u32 keep(struct packet *p, struct bpf_sock *sk, u32 outcome)
@@ -115,6 +115,7 @@ static __always_inline u32 keep(struct packet *p, struct bpf_sock *sk, u32 outco
 	__builtin_memcpy(flow->daddr, p->key.daddr, 16);
 	flow->dport = p->key.dport;
 	flow->verdict = verdict_of(outcome);
+	flow->more = 0;
 	return outcome;
 }
 
