@@ -46,7 +46,7 @@ def diff(desired: Live, live: Live, ledger: Ledger, *, adopt: bool = False) -> P
         now = live.get(identity)
         mine = owned.get(identity)
         if now is not None and want.satisfied_by(now):
-            if mine is not None and _confirmed(mine, now):
+            if mine is not None and _confirmed(mine.ours, now):
                 after[identity] = Owned(want, mine.before)
             elif not now.is_shared:
                 satisfied.append(now)
@@ -111,12 +111,9 @@ def left_to_others(
         now = live.get(change.id)
         if now is None:
             continue
-        as_known = any(
-            end.satisfied_by(now) and _confirmed(Owned(end), now) for end in ends[change.id]
-        )
         if change.before is None and now.in_use:
             left[change.id] = (now, now.in_use)
-        elif verified and not now.signed and not as_known:
+        elif verified and not any(_still(end, now) for end in ends[change.id]):
             left[change.id] = (now, _CHANGED)
     return left
 
@@ -133,9 +130,14 @@ def way_back(plan: Plan, begun: Sequence[Change], live: Live) -> Plan:
     )
 
 
-def _confirmed(mine: Owned, now: Resource) -> bool:
+def _confirmed(ours: Resource, now: Resource) -> bool:
     """Whether the kernel says so too, for what the kernel can say it of."""
-    return now.signed or not mine.ours.signed
+    return now.signed or not ours.signed
+
+
+def _still(ours: Resource, now: Resource) -> bool:
+    """Whether what is there is ours, or as we left it: nobody else has changed it since."""
+    return now.signed or (ours.satisfied_by(now) and _confirmed(ours, now))
 
 
 def _take_down(
@@ -149,7 +151,7 @@ def _take_down(
             continue
         if mine.before is not None and mine.before.satisfied_by(now):
             continue
-        if not now.signed and not (mine.ours.satisfied_by(now) and _confirmed(mine, now)):
+        if not _still(mine.ours, now):
             kept.append((now, _CHANGED))
         elif now.in_use and mine.before is None:
             kept.append((now, now.in_use))

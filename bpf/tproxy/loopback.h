@@ -4,7 +4,7 @@
 #define MUCH 8   /* segments */
 
 /* Give a packet that needs the listener to it; says what became of the packet. */
-static __always_inline u32 hand_over(struct __sk_buff *skb, u32 ifindex, u32 flags)
+static __always_inline u32 hand_over(struct __sk_buff *skb, u32 flags)
 {
 	u32 zero = 0, state, what;
 	struct config *c = config.lookup(&zero);
@@ -20,7 +20,6 @@ static __always_inline u32 hand_over(struct __sk_buff *skb, u32 ifindex, u32 fla
 	 * finds is some wildcard server of this host, not the proxy. */
 	state = socket_state(skb, &p);
 	if (state == STATE_TIME_WAIT && p.syn) {
-		skb->cb[CB_IFINDEX] = ifindex;
 		if (flags & CBF_AGAIN
 		    || !reset_waiting(skb, &p, c->lo, CB_TO_PROXY, flags | CBF_AGAIN))
 			clear_syn(skb, &p);
@@ -47,7 +46,7 @@ static __always_inline int to_listener(struct __sk_buff *skb)
 	bpf_skb_change_type(skb, PKT_HOST);
 	if (!flags)
 		return TC_ACT_OK;
-	what = hand_over(skb, ifindex, flags);
+	what = hand_over(skb, flags);
 	if (what == OUT_INTERCEPTED)
 		return TC_ACT_OK;   /* counted on its way out */
 	count(skb, ifindex, what);

@@ -23,7 +23,8 @@ def rmem_alloc_offset() -> int:
     That is ``sk_rmem_alloc``, the bytes that wait for a socket's reader. Raises TproxyError
     where the kernel tells nothing of its types.
     """
-    found = _offset("sock", "sk_backlog", "rmem_alloc")
+    with _vmlinux() as btf:
+        found = _offset(btf, "sock", "sk_backlog", "rmem_alloc") if btf else None
     if found is None:
         message = (
             "fastpath: this kernel has no BTF (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF), or "
@@ -47,7 +48,7 @@ def waits_for_offset() -> int | None:
         reader = b"bpf_skc_to_tcp_timewait_sock"
         if library().btf__find_by_name_kind(btf, reader, _FUNC) <= 0:
             return None
-    return _offset("tcp_timewait_sock", "tw_sk", "__tw_common", "skc_tw_rcv_nxt")
+        return _offset(btf, "tcp_timewait_sock", "tw_sk", "__tw_common", "skc_tw_rcv_nxt")
 
 
 def field_offsets(source: str) -> dict[str, str]:
@@ -58,20 +59,17 @@ def field_offsets(source: str) -> dict[str, str]:
     return {} if found is None else {"WAITS_FOR": str(found)}
 
 
-def _offset(of: str, *path: str) -> int | None:
+def _offset(btf: ctypes.c_void_p, of: str, *path: str) -> int | None:
     """Give the byte offset of a member of a member of a struct; None where it is not known."""
-    with _vmlinux() as btf:
-        if btf is None:
+    inner = library().btf__find_by_name_kind(btf, of.encode(), _STRUCT)
+    total = 0
+    for name in path:
+        found = _member(btf, inner, name.encode())
+        if found is None:
             return None
-        inner = library().btf__find_by_name_kind(btf, of.encode(), _STRUCT)
-        total = 0
-        for name in path:
-            found = _member(btf, inner, name.encode())
-            if found is None:
-                return None
-            at, inner = found
-            total += at
-        return total
+        at, inner = found
+        total += at
+    return total
 
 
 @contextlib.contextmanager
