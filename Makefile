@@ -65,7 +65,7 @@ format: packages .venv/dev.stamp
 	$(BIN)/ruff format .
 
 man: .venv/run.stamp
-	$(BIN)/python -m netplan_tproxy.manpage >docs/tproxy-apply.8.new
+	$(BIN)/python -m netplan_tproxy.cli.manpage >docs/tproxy-apply.8.new
 	mv docs/tproxy-apply.8.new docs/tproxy-apply.8
 
 clean:

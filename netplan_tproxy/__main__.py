@@ -2,6 +2,6 @@
 
 import sys
 
-from netplan_tproxy.cli import main
+from netplan_tproxy.cli.main import main
 
 sys.exit(main())

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from netplan_tproxy import __version__, cli
+from netplan_tproxy import __version__
+from netplan_tproxy.cli import main as cli
 
 ROOT = Path(__file__).parents[1]
 SITE = "version: 1\ninterfaces:\n  wan0: {}\nproxy: {port: 9040}\n"

@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netplan_tproxy.kernel import Facts, Kernel
-from netplan_tproxy.kinds import Kind
-from netplan_tproxy.layouts import CONFIG, ConfigValue, unpack_config
-from netplan_tproxy.model import Resource
-from netplan_tproxy.policy import compile_policy
+from netplan_tproxy.datapath.host import Facts, Kernel
+from netplan_tproxy.datapath.layouts import CONFIG, ConfigValue, unpack_config
+from netplan_tproxy.datapath.policy import compile_policy
+from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.values import Resource
 from netplan_tproxy.site.model import Site
 
 _KEY = bytes(4)

@@ -6,20 +6,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from netplan_tproxy.datapath import pin_of, places
-from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel import Facts, Kernel
-from netplan_tproxy.kernel.bpf_objects import PinnedProgram
-from netplan_tproxy.kernel.filter_names import (
+from netplan_tproxy.datapath.filter_names import (
     HANDLE,
     PRIO,
     filter_name,
     is_in_our_place,
     program_of,
 )
-from netplan_tproxy.kernel.tc import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
-from netplan_tproxy.kinds import Kind
-from netplan_tproxy.model import Resource
+from netplan_tproxy.datapath.host import Facts, Kernel
+from netplan_tproxy.datapath.objects import PinnedProgram
+from netplan_tproxy.datapath.programs import pin_of, places
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
+from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.values import Resource
 from netplan_tproxy.site.model import Site
 
 _HOOKS = {"ingress": CLSACT_INGRESS, "egress": CLSACT_EGRESS}

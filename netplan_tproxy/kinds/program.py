@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netplan_tproxy.datapath import pin_of, programs
-from netplan_tproxy.kernel import Facts, Kernel
-from netplan_tproxy.kinds import Kind
-from netplan_tproxy.model import Resource
+from netplan_tproxy.datapath.host import Facts, Kernel
+from netplan_tproxy.datapath.programs import pin_of, programs
+from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.values import Resource
 from netplan_tproxy.site.model import Site
 
 

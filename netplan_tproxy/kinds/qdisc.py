@@ -6,13 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from netplan_tproxy.datapath.filter_names import is_ours
+from netplan_tproxy.datapath.host import Facts, Kernel
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel import Facts, Kernel
-from netplan_tproxy.kernel.filter_names import is_ours
-from netplan_tproxy.kernel.probe import require_clsact
-from netplan_tproxy.kernel.tc import CLSACT_EGRESS, CLSACT_INGRESS
-from netplan_tproxy.kinds import Kind
-from netplan_tproxy.model import Resource
+from netplan_tproxy.kernel.netlink.probe import require_clsact
+from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS
+from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.values import Resource
 from netplan_tproxy.site.model import Site
 
 

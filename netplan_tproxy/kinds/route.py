@@ -6,11 +6,11 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
+from netplan_tproxy.datapath.host import OUR_PROTOCOL, Facts, Kernel
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel import OUR_PROTOCOL, Facts, Kernel
-from netplan_tproxy.kernel.routing import RouteRecord
-from netplan_tproxy.kinds import Kind
-from netplan_tproxy.model import Resource
+from netplan_tproxy.kernel.netlink.routing import RouteRecord
+from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.values import Resource
 from netplan_tproxy.site.model import AF_INET, AF_INET6, Site
 
 FAMILIES = (AF_INET, AF_INET6)

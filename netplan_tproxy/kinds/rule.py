@@ -6,10 +6,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from netplan_tproxy.kernel import OUR_PROTOCOL, Facts, Kernel
-from netplan_tproxy.kernel.routing import RuleRecord
-from netplan_tproxy.kinds import Kind
-from netplan_tproxy.model import Resource
+from netplan_tproxy.datapath.host import OUR_PROTOCOL, Facts, Kernel
+from netplan_tproxy.kernel.netlink.routing import RuleRecord
+from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.values import Resource
 from netplan_tproxy.site.model import AF_INET, AF_INET6, Mark, Site
 
 FAMILIES = (AF_INET, AF_INET6)

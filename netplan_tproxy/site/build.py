@@ -4,25 +4,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.site.checks import read_checks
-from netplan_tproxy.site.coverage import uncovered
-from netplan_tproxy.site.endpoints import read_interfaces, read_proxy
-from netplan_tproxy.site.fastpath import read_fastpath
-from netplan_tproxy.site.marks import read_marks
 from netplan_tproxy.site.model import AF_INET, Site
-from netplan_tproxy.site.nodes import Scalar, section, walk, without
-from netplan_tproxy.site.problem import joined
-from netplan_tproxy.site.routes import declared_tables, parse_table, read_routes
-from netplan_tproxy.site.rules import default_rules, read_rules
-from netplan_tproxy.site.selection import SelectionReader
-from netplan_tproxy.site.sysctls import parse_name, read_sysctls
+from netplan_tproxy.site.sections.checks import read_checks
+from netplan_tproxy.site.sections.coverage import uncovered
+from netplan_tproxy.site.sections.endpoints import read_interfaces, read_proxy
+from netplan_tproxy.site.sections.fastpath import read_fastpath
+from netplan_tproxy.site.sections.marks import read_marks
+from netplan_tproxy.site.sections.routes import declared_tables, parse_table, read_routes
+from netplan_tproxy.site.sections.rules import default_rules, read_rules
+from netplan_tproxy.site.sections.selection import SelectionReader
+from netplan_tproxy.site.sections.sysctls import parse_name, read_sysctls
+from netplan_tproxy.site.yaml.nodes import Scalar, section, walk, without
+from netplan_tproxy.site.yaml.problem import joined
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from netplan_tproxy.site.model import Mark, Rule
-    from netplan_tproxy.site.nodes import Mapping
-    from netplan_tproxy.site.problem import Path, Problem
+    from netplan_tproxy.site.yaml.nodes import Mapping
+    from netplan_tproxy.site.yaml.problem import Path, Problem
 
 DEFAULT_NAME = "default"
 

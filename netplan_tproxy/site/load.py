@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING
 
 from netplan_tproxy.errors import SiteError
 from netplan_tproxy.site.build import build
-from netplan_tproxy.site.nodes import NOWHERE, Mapping
-from netplan_tproxy.site.problem import Problem
-from netplan_tproxy.site.shape import shape_problems
-from netplan_tproxy.site.source import read_text
-from netplan_tproxy.site.yaml_nodes import compose
+from netplan_tproxy.site.schema.shape import shape_problems
+from netplan_tproxy.site.yaml.document import compose
+from netplan_tproxy.site.yaml.nodes import NOWHERE, Mapping
+from netplan_tproxy.site.yaml.problem import Problem
+from netplan_tproxy.site.yaml.source import read_text
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from netplan_tproxy.site.model import Site
-    from netplan_tproxy.site.problem import Path, Position
+    from netplan_tproxy.site.yaml.problem import Path, Position
 
 
 def load(path: str | os.PathLike[str]) -> Site:

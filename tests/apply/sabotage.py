@@ -6,15 +6,16 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from netplan_tproxy import run
-from netplan_tproxy.kinds import Kind, all_kinds
+from netplan_tproxy.commands import run
+from netplan_tproxy.kinds import all_kinds
+from netplan_tproxy.resource.kind import Kind
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
 
     import pytest
 
-    from netplan_tproxy.kernel import Facts, Kernel
+    from netplan_tproxy.datapath.host import Facts, Kernel
     from netplan_tproxy.site.model import Site
 
 Act = Callable[[], None]

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.kernel import bpffs
+from netplan_tproxy.kernel.bpf import bpffs
 from tests.apply.support import CHANGES, ROOT, STATE, Host, Run
 from tests.lab import Lab, diff_snapshots, isolate, syscalls
 

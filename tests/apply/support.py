@@ -9,11 +9,11 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from netplan_tproxy import cli
-from netplan_tproxy.kernel import Kernel
-from netplan_tproxy.kernel.bpf_maps import keys, lookup, map_info, open_pinned
-from netplan_tproxy.kernel.netns_id import netns_cookie
-from netplan_tproxy.state import DEFAULT_ROOT
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.kernel.bpf.maps import keys, lookup, map_info, open_pinned
+from netplan_tproxy.kernel.host.netns import netns_cookie
+from netplan_tproxy.paths import DEFAULT_STATE
 from tests.lab import Snapshot, diff_snapshots, snapshot
 from tests.lab.isolate import BPFFS
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 
 ROOT = Path(__file__).parents[2]
 SITE = "version: 1\ninterfaces:\n  wan0: {}\nproxy: {port: 9040}\n"
-STATE = Path(DEFAULT_ROOT)
+STATE = Path(DEFAULT_STATE)
 _LOADED = re.compile(r" load_time \d+")
 CHANGES = 23
 """How many changes the first apply of ``SITE`` makes."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netplan_tproxy.kernel.filter_names import HANDLE, PRIO
+from netplan_tproxy.datapath.filter_names import HANDLE, PRIO
 from tests.apply.support import STATE, Host, unchanged
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]

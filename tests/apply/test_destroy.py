@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from netplan_tproxy.kernel.filter_names import PRIO
+from netplan_tproxy.datapath.filter_names import PRIO
 from tests.apply.support import SITE, STATE, Host, unchanged
 from tests.lab import diff_snapshots
 

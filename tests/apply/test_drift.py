@@ -6,12 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.kernel import Kernel
-from netplan_tproxy.kernel.bpf_maps import delete, open_pinned, update
-from netplan_tproxy.kernel.bpf_programs import load_program
-from netplan_tproxy.kernel.filter_names import HANDLE, PRIO, filter_name
-from netplan_tproxy.kernel.tc import CLSACT_EGRESS, FilterRecord
-from netplan_tproxy.layouts import CONFIG
+from netplan_tproxy.datapath.filter_names import HANDLE, PRIO, filter_name
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.layouts import CONFIG
+from netplan_tproxy.kernel.bpf.maps import delete, open_pinned, update
+from netplan_tproxy.kernel.bpf.programs import load_program
+from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, FilterRecord
 from tests.apply.support import Host
 from tests.lab import diff_snapshots
 
@@ -192,7 +192,7 @@ def test_a_pin_left_half_made_by_a_killed_run_is_cleared_away(host: Host) -> Non
     good = host.look()
     pin = host.pin("maps", "counters")
     with open_pinned(str(pin)) as fd, host.namespace.entered():
-        from netplan_tproxy.kernel import bpf_maps  # noqa: PLC0415
+        from netplan_tproxy.kernel.bpf import maps as bpf_maps  # noqa: PLC0415
 
         bpf_maps.pin(fd, f"{pin}~")
     assert host.applied().changes == [f"- map {pin.name}~"]

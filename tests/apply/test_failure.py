@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.engine import observe
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.state import State
+from netplan_tproxy.reconcile.transaction import observe
+from netplan_tproxy.state.state import State
 from tests.apply.sabotage import raising, sabotaged
 from tests.apply.support import CHANGES, SITE, STATE, Host, unchanged
 from tests.lab import diff_snapshots
@@ -152,7 +152,7 @@ def test_when_nothing_can_be_observed_any_more_it_says_so(
         return observe(*arguments)  # type: ignore[arg-type]
 
     before = host.stare()
-    monkeypatch.setattr("netplan_tproxy.engine.observe", blind)
+    monkeypatch.setattr("netplan_tproxy.reconcile.transaction.observe", blind)
     done = host.apply()
     monkeypatch.undo()
     assert done == (4, done.out, "tproxy-apply: blind; could not put back: not known what: blind\n")
@@ -165,7 +165,7 @@ def test_a_full_state_directory_leaves_everything_as_it_was(
     host: Host, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
-    target = "netplan_tproxy.state.write_file" if method == "begin" else None
+    target = "netplan_tproxy.state.state.write_file" if method == "begin" else None
     with unchanged(host.stare), monkeypatch.context() as patch:
         if target:
             patch.setattr(target, lambda *_: raising(full)())

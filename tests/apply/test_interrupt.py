@@ -81,7 +81,7 @@ def test_a_signal_while_waiting_for_the_lock_ends_the_wait(
     with (host.state / "lock").open() as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)
         with unchanged(host.stare), monkeypatch.context() as patch:
-            patch.setattr("netplan_tproxy.files.time.sleep", sleep)
+            patch.setattr("netplan_tproxy.system.files.time.sleep", sleep)
             assert host.apply().code == 143
 
 

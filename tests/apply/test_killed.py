@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.state import State
+from netplan_tproxy.state.state import State
 from tests.apply.sabotage import raising, sabotaged
 from tests.apply.support import CHANGES, SITE, STATE, Host, unchanged
 from tests.apply.test_failure import OTHER, refusal

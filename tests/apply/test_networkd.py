@@ -20,7 +20,9 @@ TOLD = (
 def test_who_runs_networkd_is_told_both_settings_when_something_changes(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netplan_tproxy.run.removes_foreign", lambda: ("ManageForeignRoutes",))
+    monkeypatch.setattr(
+        "netplan_tproxy.commands.run.removes_foreign", lambda: ("ManageForeignRoutes",)
+    )
     assert TOLD in host.applied().out
     assert host.applied().out == ["no changes"]
     assert TOLD not in host.destroyed().out

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import datapath
+from netplan_tproxy import paths
+from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.datapath.layouts import MAPS, MapLayout
 from netplan_tproxy.errors import KernelError, TproxyError
-from netplan_tproxy.kernel import compiler, libbpf
-from netplan_tproxy.kernel import probe as kernel_probe
-from netplan_tproxy.layouts import MAPS, MapLayout
+from netplan_tproxy.kernel.bpf import compiler, libbpf
+from netplan_tproxy.kernel.netlink import probe as kernel_probe
 from tests.apply.support import CHANGES, ROOT, STATE, Host, unchanged
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def fresh() -> Iterator[None]:
         compiler._compile,
         libbpf.library,
         kernel_probe.require_clsact,
-        datapath.bpf_directory,
+        paths.shared,
         datapath.program_source,
         datapath.source_digest,
     )
@@ -100,13 +101,13 @@ def test_a_helper_the_kernel_lacks(host: Host, monkeypatch: pytest.MonkeyPatch) 
             ctypes.memmove(options.log_buf, log, len(log) + 1)
         raise KernelError("load program: Invalid argument", errno.EINVAL)
 
-    monkeypatch.setattr("netplan_tproxy.kernel.bpf_programs.call", call)
+    monkeypatch.setattr("netplan_tproxy.kernel.bpf.programs.call", call)
     assert "bpf_sk_assign not supported (requires Linux >= 5.7)" in refused(host)
 
 
 def test_a_map_the_kernel_refuses(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = MapLayout("huge", 1, 4, 4, 1 << 31)
-    monkeypatch.setattr("netplan_tproxy.kernel.bpf_objects._LAYOUTS", (*MAPS, layout))
+    monkeypatch.setattr("netplan_tproxy.datapath.objects._LAYOUTS", (*MAPS, layout))
     monkeypatch.setattr("netplan_tproxy.kinds.map.maps", lambda _: (layout,))
     assert "create map huge: " in refused(host)
 
@@ -117,7 +118,7 @@ def test_no_libbpf(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
 
     with unchanged(host.stare), monkeypatch.context() as patch:
         libbpf.library.cache_clear()
-        patch.setattr("netplan_tproxy.kernel.libbpf.ctypes.CDLL", missing)
+        patch.setattr("netplan_tproxy.kernel.bpf.libbpf.ctypes.CDLL", missing)
         with pytest.raises(TproxyError, match=r"libbpf not found: apt install .*nothing was"):
             libbpf.library()
     assert not STATE.exists()

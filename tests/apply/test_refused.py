@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.layouts import SET, SETS
+from netplan_tproxy.datapath.layouts import SET, SETS
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from tests.apply.sabotage import sabotaged
 from tests.apply.support import CHANGES, SITE, STATE, Host
 from tests.lab import Lab, diff_snapshots, syscalls
@@ -32,7 +32,7 @@ def test_a_map_that_is_full_by_then_is_undone(host: Host, monkeypatch: pytest.Mo
 
     def fill() -> None:
         with bpf_maps.open_pinned(str(host.pins / "maps" / SETS.pin)) as outer:
-            with bpf_maps.create_map(bpf_maps.spec_of(SET)) as inner:
+            with bpf_maps.create_map(SET) as inner:
                 for number in range(1, SETS.max_entries + 1):
                     key = struct.pack("=Q", number)
                     bpf_maps.update(outer, key, struct.pack("=I", int(inner)))

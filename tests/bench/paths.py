@@ -25,8 +25,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from netplan_tproxy import cli
-from netplan_tproxy.kernel.identities import cgroup_root
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
 from tests.lab import Lab, isolate
 
 if TYPE_CHECKING:

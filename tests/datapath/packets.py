@@ -7,8 +7,8 @@ import socket
 import struct
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.kernel.libbpf import call
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.libbpf import call
 
 if TYPE_CHECKING:
     from tests.datapath.support import Applied

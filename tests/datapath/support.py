@@ -17,10 +17,12 @@ from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from netplan_tproxy import cli, datapath, layouts
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.kernel.libbpf import Fd
-from netplan_tproxy.kernel.netns_id import netns_cookie
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.datapath import layouts
+from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.libbpf import Fd
+from netplan_tproxy.kernel.host.netns import netns_cookie
 from tests.lab import Lab
 from tests.lab.isolate import BPFFS
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.layouts import CONFIG
+from netplan_tproxy.datapath.layouts import CONFIG
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from tests.datapath import packets, support
 from tests.datapath.packets import ACK, MORE_FRAGMENTS, SYN
 from tests.datapath.support import FAR, WEB, Applied, counting

@@ -11,11 +11,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netplan_tproxy import datapath
-from netplan_tproxy.errors import TproxyError
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.kernel.compiler import Module, Table, compile_programs
-from netplan_tproxy.layouts import (
+from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.datapath.layouts import (
     BYPASS_MARKS,
     CONFIG,
     MAPS,
@@ -24,6 +21,9 @@ from netplan_tproxy.layouts import (
     SetIds,
     unpack_config,
 )
+from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.compiler import Module, Table, compile_programs
 from netplan_tproxy.site.model import Interface, Listener, Mark, Proxy, Site
 
 if TYPE_CHECKING:

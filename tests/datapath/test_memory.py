@@ -7,8 +7,8 @@ import sys
 
 import pytest
 
-from netplan_tproxy import layouts
-from netplan_tproxy.kernel import bpf_maps
+from netplan_tproxy.datapath import layouts
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from tests.datapath import support
 from tests.datapath.support import WEB, Applied, counting, replies, reply_key
 from tests.lab import Capture

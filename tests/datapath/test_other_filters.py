@@ -4,10 +4,11 @@ import sys
 
 import pytest
 
-from netplan_tproxy import datapath
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.kernel.bpf_programs import load_program
-from netplan_tproxy.kernel.compiler import compile_programs
+from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.compiler import compile_programs
+from netplan_tproxy.kernel.bpf.layout import MapSpec
+from netplan_tproxy.kernel.bpf.programs import load_program
 from tests.datapath import support
 from tests.datapath.support import WEB, Applied, echoes
 from tests.lab import EchoServer, HttpServer
@@ -37,7 +38,7 @@ class Foreign:
         headers = str(datapath.bpf_directory() / "kbuild")
         module = compile_programs(_FOREIGN, headers=headers, defines={}, functions=("foreign",))
         compiled = module.programs["foreign"]
-        self._seen = bpf_maps.create_map(bpf_maps.MapSpec("seen", 2, 4, 8, 1))
+        self._seen = bpf_maps.create_map(MapSpec("seen", 2, 4, 8, 1))
         program = load_program(
             name="foreign",
             prog_type=3,  # BPF_PROG_TYPE_SCHED_CLS

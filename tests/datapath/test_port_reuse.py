@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.kernel import btf
+from netplan_tproxy.kernel.bpf import btf
 from tests.datapath import support
 from tests.datapath.support import Applied, counting
 from tests.lab import Capture

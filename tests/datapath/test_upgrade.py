@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import datapath
+from netplan_tproxy.datapath import programs as datapath
 from tests.datapath import support
 from tests.datapath.support import Applied, counting
 from tests.lab import Capture

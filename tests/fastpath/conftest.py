@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.kernel.identities import cgroup_root
+from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
 from tests.datapath import support
 from tests.fastpath.support import fast
 from tests.lab import Lab

@@ -6,7 +6,7 @@ import time
 from collections import Counter
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.kernel.fast_counters import fast_counters
+from netplan_tproxy.datapath.fastpath_counters import fast_counters
 
 if TYPE_CHECKING:
     import socket

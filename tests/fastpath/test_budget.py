@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import fastpath
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.kernel.sockets import sockets
+from netplan_tproxy.datapath import fastpath
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.sockets.diag import sockets
 from tests.datapath import support
 from tests.fastpath.support import BUDGET, Counted, counters, fast, receive
 

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import cli
+from netplan_tproxy.cli import main as cli
 from tests.datapath import support
 from tests.fastpath.support import Counted, fast, receive
 from tests.lab import EchoServer, Lab

@@ -6,9 +6,11 @@ import re
 
 import pytest
 
-from netplan_tproxy import datapath, fastpath, layouts
-from netplan_tproxy.kernel.btf import rmem_alloc_offset
-from netplan_tproxy.kernel.compiler import Table, compile_programs
+from netplan_tproxy.datapath import fastpath, layouts
+from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.kernel.bpf.btf import rmem_alloc_offset
+from netplan_tproxy.kernel.bpf.compiler import Table, compile_programs
+from netplan_tproxy.kernel.bpf.layout import SOCKHASH
 
 pytestmark = [pytest.mark.bpf]
 
@@ -22,7 +24,7 @@ def test_maps_are_what_the_source_declares() -> None:
     )
     for layout in (*fastpath.MAPS, layouts.FLOWS, layouts.SETS):
         # BCC declares four bytes for a socket; with eight user space may read cookies.
-        size = 4 if layout.type == layouts.SOCKHASH else layout.value_size
+        size = 4 if layout.type == SOCKHASH else layout.value_size
         declared = Table(layout.type, layout.key_size, size, layout.max_entries, layout.flags)
         assert module.tables[layout.name] == declared
     used = {name for program in module.programs.values() for _, name in program.relocs}

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import fastpath
-from netplan_tproxy.kernel import bpf_maps
+from netplan_tproxy.datapath import fastpath
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from tests.datapath import support
 from tests.fastpath.support import Counted, fast, receive, until
 from tests.lab import HttpServer

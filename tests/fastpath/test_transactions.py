@@ -7,10 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import datapath, fastpath
-from netplan_tproxy.kernel import Kernel, attachments, bpf_programs, btf
-from netplan_tproxy.kernel.compiler import compile_programs
-from netplan_tproxy.kernel.libbpf import Fd, library
+from netplan_tproxy.datapath import fastpath
+from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.kernel.bpf import attach, btf
+from netplan_tproxy.kernel.bpf import programs as bpf_programs
+from netplan_tproxy.kernel.bpf.compiler import compile_programs
+from netplan_tproxy.kernel.bpf.libbpf import Fd, library
 from tests.apply.sabotage import raising, sabotaged
 from tests.apply.support import SITE, Host, descriptors
 from tests.fastpath.support import fast
@@ -195,7 +198,7 @@ def test_programs_of_others_on_the_cgroup_stay(machine: Host, cgroup: Path) -> N
 
 def on_cgroup(cgroup: Path) -> set[int]:
     with Fd(os.open(cgroup, os.O_RDONLY)) as target:
-        return set(attachments._query(target, fastpath.TYPES[fastpath.SOCKOPS].attach))
+        return set(attach.query(target, fastpath.TYPES[fastpath.SOCKOPS].attach))
 
 
 def test_a_cgroup_that_does_not_exist_is_named_with_its_place(machine: Host) -> None:

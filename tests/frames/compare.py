@@ -6,7 +6,7 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from netplan_tproxy.kernel.bpf_programs import Ran
+from netplan_tproxy.kernel.bpf.programs import Ran
 from tests.frames import answers
 from tests.frames.generate import Generator, flows
 from tests.frames.model import ETHERNET, Input, Model, Verdict

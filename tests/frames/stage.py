@@ -12,13 +12,10 @@ from typing import Self
 
 import pytest
 
-import netplan_tproxy.run
-from netplan_tproxy import cli, datapath
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.kernel.bpf_programs import Ran, SkBuff, prog_test_run
-from netplan_tproxy.kernel.libbpf import Fd
-from netplan_tproxy.kernel.netns_id import netns_cookie
-from netplan_tproxy.layouts import (
+import netplan_tproxy.commands.run
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.datapath.layouts import (
     CONFIG,
     COUNTER,
     COUNTER_KEY,
@@ -28,6 +25,10 @@ from netplan_tproxy.layouts import (
     REPLIES,
     TRACKED,
 )
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.libbpf import Fd
+from netplan_tproxy.kernel.bpf.programs import Ran, SkBuff, prog_test_run
+from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.site.model import (
     Interface,
     Listener,
@@ -160,7 +161,7 @@ class Stage:
                 self.lab.host.sysctl(
                     f"net.{family}.conf.{device}.forwarding", int(setting.forwards)
                 )
-        self._patch.setattr(netplan_tproxy.run, "load", lambda _: site_of(setting))
+        self._patch.setattr(netplan_tproxy.commands.run, "load", lambda _: site_of(setting))
         with self.lab.host.entered():
             assert cli.main([]) == 0
         self._open()

@@ -8,7 +8,7 @@ from dataclasses import replace
 
 import pytest
 
-from netplan_tproxy.datapath import OUTCOMES
+from netplan_tproxy.datapath.programs import OUTCOMES
 from tests.frames.compare import Comparison
 from tests.frames.generate import PROGRAMS, Generator, flows
 from tests.frames.model import Model

@@ -9,7 +9,7 @@ from collections import Counter
 
 import pytest
 
-from netplan_tproxy.kernel.bpf_programs import Ran
+from netplan_tproxy.kernel.bpf.programs import Ran
 from tests.frames import answers
 from tests.frames.model import OK, REDIRECT, SHOT, TO_CLIENT, UNSPEC, Input
 from tests.frames.settings import SETTINGS

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.kernel.networkd import SETTINGS, missing, removes_foreign
+from netplan_tproxy.systemd.networkd import SETTINGS, missing, removes_foreign
 
 if TYPE_CHECKING:
     from pathlib import Path

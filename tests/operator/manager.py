@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.kernel.identities import cgroup_root
+from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
 from tests.lab import syscalls
 
 if TYPE_CHECKING:

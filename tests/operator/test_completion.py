@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from netplan_tproxy import cli
-from netplan_tproxy.completion import arguments, script
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.commands.completion import arguments, script
 
 SHELLS = ["bash", "zsh", "fish"]
 LONG = [name for one in arguments(cli.parser()) for name in one.names if name.startswith("--")]

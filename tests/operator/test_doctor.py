@@ -12,15 +12,26 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import cli, doctor
-from netplan_tproxy.datapath import program_source
-from netplan_tproxy.doctor import kernel, tools
-from netplan_tproxy.doctor.finding import FAIL, LEVELS, OK, UNSEEN, WARN, Finding, Report, ok, warn
-from netplan_tproxy.doctor.lines import lines
-from netplan_tproxy.doctor.patient import ALL_PROGRAMS, Patient
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.datapath import features
+from netplan_tproxy.datapath.programs import program_source
 from netplan_tproxy.errors import KernelError, TproxyError
-from netplan_tproxy.kernel import features
-from netplan_tproxy.style import Style
+from netplan_tproxy.inspect import doctor
+from netplan_tproxy.inspect.doctor import kernel, tools
+from netplan_tproxy.inspect.doctor.finding import (
+    FAIL,
+    LEVELS,
+    OK,
+    UNSEEN,
+    WARN,
+    Finding,
+    Report,
+    ok,
+    warn,
+)
+from netplan_tproxy.inspect.doctor.target import ALL_PROGRAMS, Patient
+from netplan_tproxy.output.doctor import lines
+from netplan_tproxy.output.style import Style
 from tests.lab import Lab, diff_snapshots, snapshot
 
 if TYPE_CHECKING:
@@ -114,7 +125,7 @@ def test_root_without_capabilities_is_a_failure(host: Lab) -> None:
 @pytest.mark.lab
 @pytest.mark.parametrize(("flags", "expected"), [("bind", OK), ("bind,ro", FAIL)])
 def test_sysctls_that_cannot_be_set_are_a_failure(host: Lab, flags: str, expected: str) -> None:
-    look = "from netplan_tproxy.doctor import network; print(network._writable().level)"
+    look = "from netplan_tproxy.inspect.doctor import network; print(network._writable().level)"
     mounts = f"mount --bind /proc/sys /proc/sys && mount -o remount,{flags} /proc/sys"
     line = f'{mounts} && exec "{sys.executable}" -c "{look}"'
     done = host.host.run(["unshare", "--mount", "sh", "-c", line], cwd=ROOT)

@@ -7,19 +7,20 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.doctor import conflicts, marks, mounts, netfilter, privileges
-from netplan_tproxy.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
-from netplan_tproxy.doctor.patient import Patient
-from netplan_tproxy.kernel import OUR_PROTOCOL, hooks
-from netplan_tproxy.kernel.any_rules import AnyRule, has_routes
-from netplan_tproxy.kernel.bpf_programs import load_program
-from netplan_tproxy.kernel.features import SCHED_CLS
-from netplan_tproxy.kernel.firewall import Ruleset, read_ruleset
-from netplan_tproxy.kernel.libbpf import Fd, call
-from netplan_tproxy.kernel.netlink import Netlink
-from netplan_tproxy.kernel.networkd import SETTINGS
-from netplan_tproxy.kernel.routing import Link
+from netplan_tproxy.datapath.features import SCHED_CLS
+from netplan_tproxy.datapath.host import OUR_PROTOCOL
+from netplan_tproxy.inspect.doctor import conflicts, marks, mounts, netfilter, privileges
+from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
+from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.kernel.bpf import query as hooks
+from netplan_tproxy.kernel.bpf.libbpf import Fd, call
+from netplan_tproxy.kernel.bpf.programs import load_program
+from netplan_tproxy.kernel.host.netfilter import Ruleset, read_ruleset
+from netplan_tproxy.kernel.netlink.handle import Netlink
+from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.kernel.netlink.rules import AnyRule, has_routes
 from netplan_tproxy.site.load import parse
+from netplan_tproxy.systemd.networkd import SETTINGS
 from tests.lab import Lab
 
 if TYPE_CHECKING:
@@ -152,7 +153,7 @@ def test_an_input_chain_that_lets_the_mark_in_is_fine() -> None:
 def test_a_ruleset_that_cannot_be_read_is_not_taken_for_an_empty_one(
     lab: Lab, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("netplan_tproxy.kernel.firewall._PATH", "/nonexistent")
+    monkeypatch.setattr("netplan_tproxy.kernel.host.netfilter._PATH", "/nonexistent")
     with lab.host.entered():
         assert read_ruleset().unread == ("nftables: nft is not installed",)
         found = netfilter.examine(patient(lab))

@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import cli
-from netplan_tproxy.doctor import listener
-from netplan_tproxy.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
-from netplan_tproxy.doctor.patient import Patient
-from netplan_tproxy.kernel.netlink import Netlink
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.inspect.doctor import listener
+from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
+from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.site.load import load
 from tests.lab import EchoServer, Lab
 from tests.policy.cgroups import cgroup, inside

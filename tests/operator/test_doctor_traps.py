@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import cli
-from netplan_tproxy.doctor import conflicts, listener, marks, netfilter, network
-from netplan_tproxy.doctor.finding import FAIL, OK, WARN, Finding
-from netplan_tproxy.doctor.patient import Patient
-from netplan_tproxy.kernel.bpf_programs import load_program
-from netplan_tproxy.kernel.features import SCHED_CLS
-from netplan_tproxy.kernel.netlink import Netlink
-from netplan_tproxy.kernel.tc import CLSACT_EGRESS, FilterRecord
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.datapath.features import SCHED_CLS
+from netplan_tproxy.inspect.doctor import conflicts, listener, marks, netfilter, network
+from netplan_tproxy.inspect.doctor.finding import FAIL, OK, WARN, Finding
+from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.kernel.bpf.programs import load_program
+from netplan_tproxy.kernel.netlink.handle import Netlink
+from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, FilterRecord
 from netplan_tproxy.site.load import load
 from tests.lab import Lab
 

@@ -10,16 +10,18 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
-from netplan_tproxy import explain, explain_text
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.layouts import CONFIG
 from netplan_tproxy.errors import TproxyError
-from netplan_tproxy.kernel import Kernel
-from netplan_tproxy.kernel.netns_id import netns_cookie
+from netplan_tproxy.inspect import explain
+from netplan_tproxy.inspect.flow import Question, parse_target
+from netplan_tproxy.inspect.status import read_config
+from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.kinds import all_kinds
-from netplan_tproxy.layouts import CONFIG
-from netplan_tproxy.question import Question, parse_target
+from netplan_tproxy.output import explain as explain_text
+from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.site.model import Mark, Policy
-from netplan_tproxy.state import DEFAULT_ROOT, State
-from netplan_tproxy.status import read_config
+from netplan_tproxy.state.state import State
 from tests.policy import cgroups
 from tests.policy.probes import DEVICES, Probe
 from tests.policy.support import PolicyHost, networks, policy_host
@@ -42,7 +44,7 @@ def ask(host: PolicyHost, question: Question) -> dict[str, Any]:
     """The report; its text must fit a terminal."""
     kinds = all_kinds()
     with host.lab.host.entered(), Kernel() as kernel:
-        state = State(DEFAULT_ROOT, netns_cookie(), kinds)
+        state = State(DEFAULT_STATE, netns_cookie(), kinds)
         found = explain.report(kernel, kinds, state, question)
     for line in explain_text.lines(found):
         assert len(line) <= 80 or " " not in line.strip()

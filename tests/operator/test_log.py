@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import progress
+from netplan_tproxy.output import progress
 from tests.apply.support import ROOT, Host
 
 if TYPE_CHECKING:
@@ -57,7 +57,7 @@ def test_the_journal_gets_priorities(tmp_path: Path) -> None:
     code = (
         "import os, sys, logging; s = os.fstat(2); "
         "os.environ['JOURNAL_STREAM'] = f'{s.st_dev}:{s.st_ino}'; "
-        "from netplan_tproxy import log; log.to_stderr(); "
+        "from netplan_tproxy.output import log; log.to_stderr(); "
         "logging.getLogger('netplan_tproxy.x').debug('one'); "
         "logging.getLogger('netplan_tproxy.x').warning('two')"
     )

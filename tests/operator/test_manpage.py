@@ -6,8 +6,9 @@ import re
 import subprocess
 from pathlib import Path
 
-from netplan_tproxy import cli, errors
-from netplan_tproxy.manpage import page
+from netplan_tproxy import errors
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.cli.manpage import page
 
 ROOT = Path(__file__).parents[2]
 KEPT = ROOT / "docs" / "tproxy-apply.8"

@@ -9,23 +9,23 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netplan_tproxy import render
-from netplan_tproxy.applied import Applied, applied, diff_report, from_json
 from netplan_tproxy.kinds.filter import Filter
 from netplan_tproxy.kinds.qdisc import Qdisc
 from netplan_tproxy.kinds.rule import Rule
 from netplan_tproxy.kinds.set import Set
 from netplan_tproxy.kinds.sysctl import Sysctl
-from netplan_tproxy.model import Change, Plan
+from netplan_tproxy.output import plan as render
+from netplan_tproxy.output.style import Style
+from netplan_tproxy.resource.values import Change, Plan
 from netplan_tproxy.site.load import parse
-from netplan_tproxy.style import Style
+from netplan_tproxy.state.site_record import Applied, applied, diff_report, from_json
 from tests.apply.support import SITE, Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from netplan_tproxy.model import Resource
+    from netplan_tproxy.resource.values import Resource
     from tests.lab import Lab
 
 devices = st.sampled_from(["lo", "wan0", "lan0", "a-long-name-15b"])

@@ -12,9 +12,12 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel import bpf_maps, bpf_read, listeners
-from netplan_tproxy.kernel.route_get import way_to
-from netplan_tproxy.kernel.sockets import ESTABLISHED, LISTEN, owners, sockets
+from netplan_tproxy.kernel.bpf import dump as bpf_read
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.layout import MapSpec
+from netplan_tproxy.kernel.netlink.route_get import way_to
+from netplan_tproxy.kernel.sockets import listeners
+from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, LISTEN, owners, sockets
 
 if TYPE_CHECKING:
     from tests.lab import Lab
@@ -25,7 +28,7 @@ HASH, PERCPU_HASH, LRU_HASH = 1, 5, 9
 
 
 def filled(kind: int, count: int) -> tuple[Any, dict[bytes, bytes]]:
-    spec = bpf_maps.MapSpec("test", kind, 8, 8, 20_000)
+    spec = MapSpec("test", kind, 8, 8, 20_000)
     fd = bpf_maps.create_map(spec)
     cpus = bpf_maps.possible_cpus() if kind == PERCPU_HASH else 1
     content = {struct.pack("=Q", n): struct.pack("=Q", n * 3) * cpus for n in range(count)}

@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import cli, service
-from netplan_tproxy.kernel.networkd import missing
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.systemd import service
+from netplan_tproxy.systemd.networkd import missing
 from tests.lab import Lab, diff_snapshots, snapshot
 
 if TYPE_CHECKING:

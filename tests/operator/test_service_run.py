@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy import service
+from netplan_tproxy.systemd import service
 from tests.lab import Lab, diff_snapshots, snapshot
 from tests.operator import manager
 

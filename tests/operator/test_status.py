@@ -10,11 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from netplan_tproxy import status, status_text, tables
-from netplan_tproxy.kernel import Kernel
-from netplan_tproxy.kernel.netns_id import netns_cookie
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.inspect import status
+from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.kinds import all_kinds
-from netplan_tproxy.state import DEFAULT_ROOT, State
+from netplan_tproxy.output import status as status_text
+from netplan_tproxy.output import text as tables
+from netplan_tproxy.paths import DEFAULT_STATE
+from netplan_tproxy.state.state import State
 from tests.apply.support import ROOT, SITE, Host, unchanged
 from tests.datapath import support
 
@@ -43,7 +46,7 @@ def listening(host: Host, where: tuple[str, int] = support.PROXY) -> socket.sock
 def read(host: Host, before: status.Counted | None = None) -> dict[str, Any]:
     kinds = all_kinds()
     with host.namespace.entered(), Kernel() as kernel:
-        state = State(DEFAULT_ROOT, netns_cookie(), kinds)
+        state = State(DEFAULT_STATE, netns_cookie(), kinds)
         begin = before or status.count(kernel)
         return status.report(kernel, kinds, state, begin, None)
 

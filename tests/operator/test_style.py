@@ -9,8 +9,8 @@ import re
 
 import pytest
 
-from netplan_tproxy import tables
-from netplan_tproxy.style import Style, wanted
+from netplan_tproxy.output import text as tables
+from netplan_tproxy.output.style import Style, wanted
 
 PAINTS = ("add", "change", "remove", "ok", "warn", "fail", "dim", "bold")
 SGR = re.compile(r"\033\[\d+m")

@@ -9,17 +9,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netplan_tproxy.layouts import ConfigValue, SetIds
-from netplan_tproxy.policy import port_prefixes
+from netplan_tproxy.datapath.layouts import ConfigValue, SetIds
+from netplan_tproxy.datapath.policy import port_prefixes
+from netplan_tproxy.inspect.decision import PROTOCOLS, UnknownSourceError, decide
+from netplan_tproxy.inspect.decision import Flow as Asked
 from netplan_tproxy.site.model import Listener, Mark
-from netplan_tproxy.site.networks import parse_network, prefixes
-from netplan_tproxy.verdict import PROTOCOLS, UnknownSourceError, decide
-from netplan_tproxy.verdict import Flow as Asked
+from netplan_tproxy.site.sections.networks import parse_network, prefixes
 from tests.frames.settings import SETTINGS, Setting
 from tests.frames.wire import TCP, UDP, Flow
 
 if TYPE_CHECKING:
-    from netplan_tproxy.policy import Prefix
+    from netplan_tproxy.datapath.policy import Prefix
 
 # Ends of the networks that the settings name, and of those that are never intercepted.
 EDGES_4 = (

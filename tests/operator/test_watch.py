@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.interrupts import Interrupted, Interrupts
-from netplan_tproxy.watch import watch
+from netplan_tproxy.output.screen import watch
+from netplan_tproxy.system.signals import Interrupted, Interrupts
 from tests.apply.support import ROOT, Host
 
 if TYPE_CHECKING:

@@ -12,10 +12,12 @@ from typing import Any
 import pytest
 import yaml
 
-from netplan_tproxy.kinds import all_kinds, from_json
-from netplan_tproxy.model import Owned, Plan, Resource, to_json
-from netplan_tproxy.plan import by_id, diff
-from netplan_tproxy.render import change_line, plan_report, summary
+from netplan_tproxy.kinds import all_kinds
+from netplan_tproxy.output.plan import summary
+from netplan_tproxy.reconcile.diff import by_id, diff
+from netplan_tproxy.reconcile.report import change_line, plan_report
+from netplan_tproxy.resource.kind import from_json
+from netplan_tproxy.resource.values import Owned, Plan, Resource, to_json
 
 CASES = sorted((Path(__file__).parent / "data").glob("*.yaml"))
 KINDS = all_kinds()

@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.kernel.identities import cgroup_root
+from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -13,7 +13,7 @@ import json
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, NamedTuple
 
-from netplan_tproxy import cli
+from netplan_tproxy.cli import main as cli
 from netplan_tproxy.site.model import Policy, Ports, Prefix
 from tests.datapath.support import Applied
 from tests.lab import Lab

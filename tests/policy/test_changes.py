@@ -9,17 +9,19 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.layouts import SETS
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel import Kernel, bpf_maps, compiler
-from netplan_tproxy.kernel.libbpf import Fd, call
-from netplan_tproxy.layouts import SETS
+from netplan_tproxy.kernel.bpf import compiler
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.libbpf import Fd, call
 from netplan_tproxy.site.model import Policy
 from tests.policy import probes
 from tests.policy.probes import Probe
 from tests.policy.support import PolicyHost, networks
 
 if TYPE_CHECKING:
-    from netplan_tproxy.kernel.bpf_objects import PinnedProgram
+    from netplan_tproxy.datapath.objects import PinnedProgram
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 

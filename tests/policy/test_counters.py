@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.datapath import OUTCOMES
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.layouts import COUNTER, COUNTER_KEY, COUNTERS
+from netplan_tproxy.datapath.layouts import COUNTER, COUNTER_KEY, COUNTERS
+from netplan_tproxy.datapath.programs import OUTCOMES
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.site.model import Policy
 from tests.policy.probes import DEVICES, FAMILIES, Probe
 from tests.policy.support import PolicyHost, networks

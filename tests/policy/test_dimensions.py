@@ -6,9 +6,9 @@ import dataclasses
 
 import pytest
 
-from netplan_tproxy.kernel import Kernel
-from netplan_tproxy.kernel.bpf_programs import load_program
-from netplan_tproxy.kernel.tc import CLSACT_INGRESS, FilterRecord
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.kernel.bpf.programs import load_program
+from netplan_tproxy.kernel.netlink.tc import CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.site.model import Mark, Policy
 from tests.policy.cgroups import cgroup
 from tests.policy.probes import SOURCES, Probe, marker

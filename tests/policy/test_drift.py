@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netplan_tproxy.datapath.layouts import SET, SETS
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.kernel.libbpf import Fd
-from netplan_tproxy.layouts import SET, SETS
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.layout import MapSpec
+from netplan_tproxy.kernel.bpf.libbpf import Fd
 from netplan_tproxy.site.model import Policy
 from tests.apply.sabotage import raising, sabotaged
 from tests.policy import cgroups
@@ -43,7 +44,7 @@ def outer(host: PolicyHost) -> Fd:
 
 
 def another_set() -> Fd:
-    spec = bpf_maps.MapSpec("set", SET.type, SET.key_size, SET.value_size, 1, SET.flags)
+    spec = MapSpec("set", SET.type, SET.key_size, SET.value_size, 1, SET.flags)
     return bpf_maps.create_map(spec)
 
 

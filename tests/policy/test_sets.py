@@ -11,10 +11,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.kernel.bpf_sets import BpfSets
-from netplan_tproxy.kernel.libbpf import Fd
-from netplan_tproxy.policy import make_set, port_prefixes
+from netplan_tproxy.datapath.policy import make_set, port_prefixes
+from netplan_tproxy.datapath.sets import BpfSets
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.libbpf import Fd
 from netplan_tproxy.site.model import Policy, Prefix
 from tests.policy.probes import Probe
 from tests.policy.support import PolicyHost, networks

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from netplan_tproxy import cli
+from netplan_tproxy.cli import main as cli
 from netplan_tproxy.site.load import load
 from tests.lab import HttpServer, Lab, Namespace, Packet
 from tests.proxies import dns

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple, Self
 
-from netplan_tproxy import cli
+from netplan_tproxy.cli import main as cli
 from tests.lab import Lab, Namespace
 from tests.relay import bench
 

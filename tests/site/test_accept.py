@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
-from netplan_tproxy.site.accept import UnsureError, accepts
-from netplan_tproxy.site.schema import site_schema
+from netplan_tproxy.site.schema.accept import UnsureError, accepts
+from netplan_tproxy.site.schema.location import site_schema
 
 FILES = sorted((Path(__file__).parent / "data").rglob("*.yaml"))
 EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))

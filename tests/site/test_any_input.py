@@ -10,13 +10,13 @@ import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from netplan_tproxy.datapath.layouts import BYPASS_MARKS
 from netplan_tproxy.errors import SiteError
-from netplan_tproxy.layouts import BYPASS_MARKS
 from netplan_tproxy.site.load import load, parse
-from netplan_tproxy.site.marks import overlap
 from netplan_tproxy.site.model import Mark, Site
-from netplan_tproxy.site.schema import site_schema
-from netplan_tproxy.site.sysctls import ACCEPT_LOCAL
+from netplan_tproxy.site.schema.location import site_schema
+from netplan_tproxy.site.sections.marks import overlap
+from netplan_tproxy.site.sections.sysctls import ACCEPT_LOCAL
 
 _DATA = Path(__file__).parent / "data"
 _TEXTS = [path.read_text(encoding="utf-8-sig") for path in sorted(_DATA.glob("*/*.yaml"))]

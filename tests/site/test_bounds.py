@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from netplan_tproxy.errors import SiteError
-from netplan_tproxy.site.composer import MAX_DEPTH, MAX_NODES
 from netplan_tproxy.site.load import parse
+from netplan_tproxy.site.yaml.composer import MAX_DEPTH, MAX_NODES
 
 
 def _problems(text: str) -> list[str]:

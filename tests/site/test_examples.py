@@ -10,7 +10,7 @@ import yaml
 
 from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import AF_INET, AF_INET6
-from netplan_tproxy.site.schema import site_schema
+from netplan_tproxy.site.schema.location import site_schema
 
 _EXAMPLES = Path(__file__).parents[2] / "examples"
 _FILES = sorted([*_EXAMPLES.glob("*.yaml"), *_EXAMPLES.glob("**/site.yaml")])

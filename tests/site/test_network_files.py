@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netplan_tproxy.errors import SiteError
-from netplan_tproxy.site import source
 from netplan_tproxy.site.load import load
-from netplan_tproxy.site.network_files import SHOWN_LINES
+from netplan_tproxy.site.sections.network_files import SHOWN_LINES
+from netplan_tproxy.site.yaml import source
 
 if TYPE_CHECKING:
     from pathlib import Path

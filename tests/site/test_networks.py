@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netplan_tproxy.site.model import Prefix
-from netplan_tproxy.site.networks import parse_network, prefixes
+from netplan_tproxy.site.sections.networks import parse_network, prefixes
 
 _Address: TypeAlias = ipaddress.IPv4Address | ipaddress.IPv6Address
 _Net: TypeAlias = ipaddress.IPv4Network | ipaddress.IPv6Network

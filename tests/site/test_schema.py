@@ -8,22 +8,23 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from jsonschema import Draft202012Validator
 
-from netplan_tproxy.layouts import BYPASS_MARKS
-from netplan_tproxy.site import schema
-from netplan_tproxy.site.checks import DEFAULT_TIMEOUT
-from netplan_tproxy.site.endpoints import (
+from netplan_tproxy import paths
+from netplan_tproxy.datapath.layouts import BYPASS_MARKS
+from netplan_tproxy.site.load import parse
+from netplan_tproxy.site.schema import location as schema
+from netplan_tproxy.site.schema.wording import flow
+from netplan_tproxy.site.sections.checks import DEFAULT_TIMEOUT
+from netplan_tproxy.site.sections.endpoints import (
     DEFAULT_ADDRESSES,
     DEFAULT_DIRECTIONS,
     DEFAULT_WHEN_DOWN,
     LISTENERS,
 )
-from netplan_tproxy.site.fastpath import LARGEST_BUDGET, SMALLEST_BUDGET
-from netplan_tproxy.site.load import parse
-from netplan_tproxy.site.marks import DEFAULTS
-from netplan_tproxy.site.routes import DEFAULT_TABLE
-from netplan_tproxy.site.rules import DEFAULT_PRIORITY
-from netplan_tproxy.site.subjects import CGROUP_LEVELS
-from netplan_tproxy.site.wording import flow
+from netplan_tproxy.site.sections.fastpath import LARGEST_BUDGET, SMALLEST_BUDGET
+from netplan_tproxy.site.sections.marks import DEFAULTS
+from netplan_tproxy.site.sections.routes import DEFAULT_TABLE
+from netplan_tproxy.site.sections.rules import DEFAULT_PRIORITY
+from netplan_tproxy.site.sections.subjects import CGROUP_LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,12 +117,15 @@ def test_the_schema_inside_the_package_goes_first(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     package = tmp_path / "netplan_tproxy"
-    monkeypatch.setattr(schema, "__file__", str(package / "site" / "schema.py"))
-    with pytest.raises(FileNotFoundError, match=r"schemas/site\.schema\.json"):
+    monkeypatch.setattr(paths, "_PACKAGE", package)
+    paths.shared.cache_clear()
+    with pytest.raises(FileNotFoundError, match=r"site\.schema\.json"):
         schema.schema_path()
     beside = tmp_path / "schemas" / "site.schema.json"
     inside = package / "_share" / "schemas" / "site.schema.json"
     for place in (beside, inside):
         place.parent.mkdir(parents=True)
         place.write_text("{}", encoding="utf-8")
+        paths.shared.cache_clear()
         assert schema.schema_path() == place
+    paths.shared.cache_clear()

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netplan_tproxy.errors import SiteError
-from netplan_tproxy.site import source
 from netplan_tproxy.site.load import load
+from netplan_tproxy.site.yaml import source
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from netplan_tproxy import cli, datapath, layouts
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.kernel.netns_id import netns_cookie
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.datapath import layouts
+from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.host.netns import netns_cookie
 from tests.lab import Lab, Namespace
 from tests.lab.isolate import BPFFS
 

@@ -6,9 +6,9 @@ import socket
 import struct
 import sys
 
-from netplan_tproxy import layouts
-from netplan_tproxy.kernel import bpf_maps
-from netplan_tproxy.kernel.libbpf import Fd
+from netplan_tproxy.datapath import layouts
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.libbpf import Fd
 from tests.traffic.support import Applied
 
 Address = tuple[str, int]

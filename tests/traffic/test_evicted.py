@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from netplan_tproxy import layouts
+from netplan_tproxy.datapath import layouts
 from tests.lab import Capture
 from tests.traffic.sockets import answer, leaks, receive
 from tests.traffic.support import BEHIND, BOUND, UNBOUND, Applied, Family, Sender, counting

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from netplan_tproxy import layouts
+from netplan_tproxy.datapath import layouts
 from tests.traffic import crowd
 from tests.traffic.frames import SYN, frame, ip_packet, mac_of, sender_of, tcp_segment
 from tests.traffic.icmp import checksum

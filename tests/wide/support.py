@@ -9,8 +9,8 @@ import signal
 import time
 from typing import TYPE_CHECKING
 
-from netplan_tproxy import datapath
-from netplan_tproxy.kernel.libbpf import library
+from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.kernel.bpf.libbpf import library
 from tests.apply.sabotage import sabotaged
 from tests.lab import diff_snapshots
 

@@ -1,0 +1,1 @@
+"""Does this host still work? Asked before a change and after it."""

@@ -1,0 +1,146 @@
+"""A change that goes back unless it is confirmed in time (``--confirm SECONDS``).
+
+The change is made, but its journal is not closed. A watchdog, forked from the run, holds
+the objects that undo needs; whoever confirms makes the ledger of the change the truth.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import select
+import signal
+import sys
+import time
+from collections.abc import Callable
+
+from netplan_tproxy.errors import LockedError, NotPutBackError, RolledBackError, TproxyError
+from netplan_tproxy.reconcile.transaction import put_back
+from netplan_tproxy.resource.values import Ledger
+from netplan_tproxy.state.state import Pending, State
+from netplan_tproxy.system.signals import Interrupted
+from netplan_tproxy.system.watchdog import now, spawn
+
+_LOCK_TIMEOUT = 60.0
+_INTERVAL = 0.1
+_SLACK = 30.0
+
+_NOTHING = "nothing awaits its confirmation"
+
+Say = Callable[[str], None]
+
+
+def hold(state: State, ledger: Ledger, seconds: float, undo: Callable[[], list[str]]) -> None:
+    """Leave the change of the run under way in place for ``seconds``, then ``undo`` it.
+
+    ``undo`` is called in another process, and gives what it left to others. ``ledger`` is
+    the truth once it is confirmed.
+    """
+    deadline = now() + seconds
+
+    def waiting() -> float | None:
+        found = _still(state, run)
+        return found.deadline if found is not None else None
+
+    def go_back() -> None:
+        with state.lock(_LOCK_TIMEOUT):
+            if waiting() is not None:
+                state.tell_left(run, undo())
+                state.abandon()
+                state.release()
+
+    try:
+        run = state.hold(ledger, deadline, None)
+        state.hold(ledger, deadline, spawn(waiting, go_back, state.after_fork))
+    except BaseException:
+        state.release()
+        raise
+
+
+def refuse_while_pending(state: State) -> None:
+    """Raise LockedError while a change awaits its confirmation."""
+    pending = state.pending()
+    if pending is not None and not overdue(pending):
+        message = (
+            f"a change awaits its confirmation for another {pending.left:.0f} s: "
+            "tproxy-apply --commit or --rollback first; nothing was touched"
+        )
+        raise LockedError(message)
+
+
+def overdue(pending: Pending) -> bool:
+    """Whether it should have gone back, and nobody is left to do it."""
+    return pending.left <= 0 and not pending.watchdog.alive
+
+
+def commit(state: State, lock_timeout: float, say: Say) -> None:
+    """Confirm what awaits it. Raises TproxyError when nothing does."""
+    with state.lock(lock_timeout):
+        pending = state.pending()
+        if pending is None:
+            raise TproxyError(_NOTHING)
+        if pending.left <= 0 and pending.watchdog.alive:
+            message = "too late: the change is going back at this moment"
+            raise TproxyError(message)
+        state.confirm(pending)
+    say("confirmed")
+
+
+def rollback(state: State, lock_timeout: float, say: Say) -> bool:
+    """Ask the watchdog to go back now; False when there is none to ask.
+
+    ``say`` is told the outcome. Raises NotPutBackError when that does not come to pass.
+    """
+    with state.lock(lock_timeout):
+        pending = state.pending()
+        if pending is None or not pending.watchdog.alive:
+            return False
+        state.hold(pending.ledger, 0.0, pending.watchdog)
+    _until_settled(state, pending, _SLACK)
+    say(put_back(state.left(pending.run)))
+    return True
+
+
+def await_confirmation(state: State, seconds: float, say: Say) -> None:
+    """Wait for ``--commit`` elsewhere, or Enter here. Raises RolledBackError in the end."""
+    pending = state.pending()
+    if pending is None:
+        return
+    terminal = sys.stdin is not None and sys.stdin.isatty()
+    enter = "press Enter, or " if terminal else ""
+    say(f"goes back in {seconds:.0f} s: {enter}run tproxy-apply --commit to keep it")
+    try:
+        while (found := _still(state, pending.run)) is not None and found.left > 0:
+            if not found.watchdog.alive:
+                break
+            if not terminal:
+                time.sleep(_INTERVAL)
+            elif select.select([sys.stdin], [], [], _INTERVAL)[0]:
+                terminal = bool(sys.stdin.readline())
+                if terminal:
+                    with contextlib.suppress(TproxyError):
+                        commit(state, _LOCK_TIMEOUT, say)
+    except Interrupted as interrupt:
+        if interrupt.number == signal.SIGHUP:
+            # The session is lost, maybe by what we did: the watchdog waits for a new one.
+            raise
+        rollback(state, _LOCK_TIMEOUT, lambda _: None)
+        message = f"interrupted; {put_back(state.left(pending.run))}"
+        raise RolledBackError(message) from interrupt
+    _until_settled(state, pending, _SLACK)
+    if not state.committed(pending.run):
+        message = f"not confirmed in time; {put_back(state.left(pending.run))}"
+        raise RolledBackError(message)
+
+
+def _still(state: State, run: str) -> Pending | None:
+    found = state.pending()
+    return found if found is not None and found.run == run else None
+
+
+def _until_settled(state: State, pending: Pending, seconds: float) -> None:
+    deadline = time.monotonic() + seconds
+    while (found := _still(state, pending.run)) is not None:
+        if not found.watchdog.alive or time.monotonic() > deadline:
+            message = "the change has not gone back as it should have: run tproxy-apply --rollback"
+            raise NotPutBackError(message)
+        time.sleep(_INTERVAL)

@@ -1,0 +1,1 @@
+"""What is ours in BPF: programs, maps, policy, and where they attach."""

@@ -1,0 +1,81 @@
+"""What this kernel can do with BPF, found out by trying: load it, see, and drop it."""
+
+from __future__ import annotations
+
+import re
+import struct
+from collections.abc import Sequence
+
+from netplan_tproxy.datapath import build, layouts
+from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf import programs as bpf_programs
+
+SCHED_CLS = 3
+# Numbers of enum bpf_func_id (linux/bpf.h) that the programs call, by name.
+HELPERS = {
+    "bpf_map_lookup_elem": 1, "bpf_map_update_elem": 2, "bpf_map_delete_elem": 3,
+    "bpf_ktime_get_ns": 5, "bpf_get_smp_processor_id": 8, "bpf_skb_store_bytes": 9,
+    "bpf_l3_csum_replace": 10, "bpf_l4_csum_replace": 11, "bpf_clone_redirect": 13,
+    "bpf_redirect": 23, "bpf_skb_load_bytes": 26, "bpf_csum_diff": 28, "bpf_skb_change_proto": 31,
+    "bpf_skb_change_type": 32, "bpf_skb_change_tail": 38, "bpf_skb_pull_data": 39,
+    "bpf_skb_change_head": 43, "bpf_get_socket_cookie": 46, "bpf_get_socket_uid": 47,
+    "bpf_skb_adjust_room": 50, "bpf_fib_lookup": 69, "bpf_skb_ancestor_cgroup_id": 83,
+    "bpf_sk_lookup_tcp": 84, "bpf_sk_lookup_udp": 85, "bpf_sk_release": 86,
+    "bpf_sk_fullsock": 95, "bpf_tcp_sock": 96, "bpf_skc_lookup_tcp": 99,
+    "bpf_sk_storage_get": 107, "bpf_sk_storage_delete": 108, "bpf_sk_assign": 124,
+    "bpf_skc_to_tcp_timewait_sock": 138,
+}  # fmt: skip
+# Called only where the kernel says that it has them (``build.field_offsets``).
+OPTIONAL = {"bpf_skc_to_tcp_timewait_sock"}
+_UNKNOWN = re.compile(r"(invalid|unknown) func |cannot use helper|not supported")
+_MOV_R0_0 = struct.pack("=BBhi", 0xB7, 0, 0, 0)
+_EXIT = struct.pack("=BBhi", 0x95, 0, 0, 0)
+
+
+def try_bpf() -> None:
+    """Load a tc program that does nothing. Raises TproxyError."""
+    _load(_MOV_R0_0 + _EXIT)
+
+
+def lacks(helper: str) -> bool:
+    """Whether a tc program may not call a helper here."""
+    call = struct.pack("=BBhi", 0x85, 0, 0, HELPERS[helper])
+    try:
+        _load(call + _MOV_R0_0 + _EXIT)
+    except TproxyError as refusal:
+        # Of a helper that it knows the verifier misses the arguments.
+        return _UNKNOWN.search(str(refusal)) is not None
+    return False
+
+
+def _load(insns: bytes) -> None:
+    bpf_programs.load_program(
+        name="probe", prog_type=SCHED_CLS, insns=insns, license="GPL", relocs=(), maps={}
+    ).close()
+
+
+def refused_maps() -> list[str]:
+    """Create each of our maps and drop it; say which the kernel refused, and why."""
+    refused = []
+    for layout in layouts.MAPS:
+        try:
+            bpf_maps.create_map(layout).close()
+        except KernelError as refusal:
+            refused.append(str(refusal))
+    return refused
+
+
+def try_programs(names: Sequence[str]) -> None:
+    """Compile and load programs as an apply would, and drop them. Raises TproxyError."""
+    module = build.compile_source(datapath.SOURCE, names)
+    maps = {layout.name: bpf_maps.create_map(layout) for layout in layouts.MAPS}
+    try:
+        for name in names:
+            compiled = module.programs[name]
+            used = {map_name for _, map_name in compiled.relocs}
+            build.load(name, compiled, {each: int(maps[each]) for each in used}).close()
+    finally:
+        for fd in maps.values():
+            fd.close()

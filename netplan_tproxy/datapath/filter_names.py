@@ -1,0 +1,36 @@
+"""Where our filters sit and what they are called."""
+
+from __future__ import annotations
+
+from netplan_tproxy.kernel.netlink.tc import ETH_P_ALL, FilterRecord
+
+# Not prio 1, handle 1: others sit there, and replace each other (cilium and datadog did).
+PRIO = 20
+HANDLE = 0x79
+_PREFIX = "netplan-tproxy/"
+
+
+def filter_name(program: str) -> str:
+    """Name the filter that runs ``program`` (at most 256 bytes, TCA_BPF_NAME)."""
+    return _PREFIX + program
+
+
+def program_of(name: str) -> str:
+    """Give the program that a filter's name stands for, "" if the name isn't ours."""
+    return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else ""
+
+
+def is_in_our_place(record: FilterRecord) -> bool:
+    """Whether a filter keeps ours from its place, or is it.
+
+    All filters of one prio are of one kind and protocol (tc(8)): beside a stranger ours
+    would be refused whatever its handle.
+    """
+    stranger = record.what != "bpf" or record.protocol != ETH_P_ALL
+    return record.prio == PRIO and (record.handle == HANDLE or stranger)
+
+
+def is_ours(record: FilterRecord) -> bool:
+    """Whether a filter sits at our place and carries our name."""
+    ours = (record.prio, record.handle) == (PRIO, HANDLE)
+    return ours and bool(program_of(record.name))

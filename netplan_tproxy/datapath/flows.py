@@ -1,0 +1,61 @@
+"""Live intercepted connections: the proxy's sockets whose own address is somebody else's."""
+
+from __future__ import annotations
+
+import socket
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from functools import cache
+from pathlib import Path
+
+from netplan_tproxy.datapath.layouts import TRACKED
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.bpf.dump import entries, opened
+from netplan_tproxy.kernel.netlink.route_get import way_to
+from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, sockets
+
+_VERDICT_MASK, _INTERCEPT = 3, 2  # enum verdict in bpf/tproxy/maps.h
+_PROTOCOL_AT = 36
+_UDP = 17
+
+
+@dataclass(frozen=True)
+class Tracked:
+    """How many flows without a socket of their own the programs remember."""
+
+    intercepted: int = 0
+    bypassed: int = 0
+
+
+def intercepted_connections() -> Iterator[Socket]:
+    """Read the established TCP sockets that have an address which is not this host's.
+
+    Their local end is where the client wanted to go, their remote end is the client.
+    Those of other transparent proxies are among them.
+    """
+
+    @cache
+    def is_ours(address: str) -> bool:
+        try:
+            return way_to(address).type == "local"
+        except KernelError:
+            return False
+
+    for family in (socket.AF_INET, socket.AF_INET6):
+        for one in sockets("tcp", family, ESTABLISHED):
+            if not is_ours(one.local.removeprefix("::ffff:")):
+                yield one
+
+
+def tracked_datagrams(maps: Path) -> Tracked:
+    """Count the UDP flows that the programs have a verdict for; ``maps`` holds the pins."""
+    intercepted = bypassed = 0
+    with opened(str(maps / TRACKED.pin)) as fd:
+        for key, value in entries(fd) if fd is not None else ():
+            if int.from_bytes(key[_PROTOCOL_AT:], sys.byteorder) != _UDP:
+                continue
+            verdict = int.from_bytes(value, sys.byteorder) & _VERDICT_MASK
+            intercepted += verdict == _INTERCEPT
+            bypassed += verdict != _INTERCEPT
+    return Tracked(intercepted, bypassed)

@@ -1,0 +1,73 @@
+"""The kernel, as the kinds see it: the only package that imports pyroute2 or bcc."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Self
+
+from netplan_tproxy.datapath.attachments import Attachments
+from netplan_tproxy.datapath.objects import BpfObjects
+from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
+from netplan_tproxy.kernel.netlink.handle import Netlink
+from netplan_tproxy.kernel.netlink.routing import Link
+
+# The routing protocol number that says "made by netplan-tproxy" (rtnetlink(7): 4 to 255
+# are free for user space; iproute2's rt_protos does not name this one).
+OUR_PROTOCOL = 233
+
+
+@dataclass(frozen=True)
+class Facts:
+    """What the desired state depends on besides the site file."""
+
+    links: dict[str, Link] = field(default_factory=dict)
+    users: dict[str, int] = field(default_factory=dict)
+    cgroups: dict[str, int] = field(default_factory=dict)
+
+    def link_types(self) -> dict[str, int]:
+        """Give each device's ARPHRD number."""
+        return {name: link.type for name, link in self.links.items()}
+
+
+class Kernel:
+    """Handles on the network namespace this thread is in. Close it, or use ``with``."""
+
+    def __init__(self) -> None:
+        self.netlink = Netlink()
+        self.bpf = BpfObjects()
+        self.attachments = Attachments(self.bpf)
+
+    def links(self) -> dict[str, Link]:
+        """Read the devices by name, afresh: they come and go."""
+        return self.netlink.links()
+
+    def facts(self, users: Iterable[str] = (), cgroups: Iterable[str] = ()) -> Facts:
+        """Read what the desired state depends on; unknown users and cgroups are left out."""
+        return Facts(self.links(), resolve_users(users), resolve_cgroups(cgroups))
+
+    def build(self) -> None:
+        """Build aside what was asked for one by one. Raises TproxyError."""
+        self.bpf.build_programs()
+        self.bpf.drop_drained()
+
+    def after_fork(self) -> None:
+        """Go on in a child process: a netlink socket can't serve two."""
+        self.netlink = Netlink()
+
+    def close(self) -> None:
+        """Drop sockets, and BPF objects that were built but not pinned."""
+        self.netlink.close()
+        self.bpf.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.close()

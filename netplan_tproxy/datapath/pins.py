@@ -1,0 +1,86 @@
+"""Pins below ``BPFFS/netplan-tproxy/NETNS/``: what keeps our BPF objects between runs."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.bpf import bpffs
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.libbpf import Fd
+from netplan_tproxy.kernel.host.netns import netns_cookie
+
+DEFAULT_MOUNT = "/sys/fs/bpf"
+_OURS = "netplan-tproxy"
+# What the kernel itself puts into each new bpffs (kernel/bpf/inode.c).
+_PRELOADED = ("maps.debug", "progs.debug")
+
+
+class Pins:
+    """The directories of this network namespace: maps, programs, sets, adopted, draining."""
+
+    def mounted(self) -> str | None:
+        """Find the bpffs; ``ip netns exec`` hides it behind a new /sys."""
+        return bpffs.find_root(DEFAULT_MOUNT)
+
+    def mount(self) -> None:
+        """Mount a bpffs where every later run will see it."""
+        bpffs.mount(DEFAULT_MOUNT)
+
+    def unmount(self) -> None:
+        """Unmount it again."""
+        if self.mounted():
+            bpffs.umount(DEFAULT_MOUNT)
+
+    def foreign_pins(self) -> int:
+        """Count what others keep in the bpffs, this tool in other network namespaces too."""
+        root = Path(self.mounted() or DEFAULT_MOUNT)
+        others = [path for path in _listing(root) if path.name not in {_OURS, *_PRELOADED}]
+        others += [path for path in _listing(root / _OURS) if path.name != str(netns_cookie())]
+        return len(others)
+
+    def directory(self, what: str) -> Path:
+        """Where the pins of ``maps``, ``programs`` or ``sets`` are."""
+        return Path(self.mounted() or DEFAULT_MOUNT) / _OURS / str(netns_cookie()) / what
+
+    def _pins(self, what: str) -> list[Path]:
+        return _listing(self.directory(what))
+
+    def _open(self, what: str, pin: str) -> Fd:
+        return bpf_maps.open_pinned(str(self.directory(what) / pin))
+
+    def _pin(self, what: str, pin: str, fd: Fd) -> None:
+        directory = self.directory(what)
+        try:
+            directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+            # Pinning can't overwrite; a rename does, and nobody sees neither.
+            aside = directory / f"{pin}~"
+            aside.unlink(missing_ok=True)
+            bpf_maps.pin(fd, str(aside))
+            aside.rename(directory / pin)
+        except OSError as refusal:
+            message = f"pin {pin}: {refusal.strerror}"
+            raise KernelError(message, refusal.errno or 0) from refusal
+
+    def _unpin(self, what: str, pin: str) -> None:
+        path = self.directory(what) / pin
+        try:
+            path.unlink(missing_ok=True)
+        except OSError as refusal:
+            message = f"unpin {pin}: {refusal.strerror}"
+            raise KernelError(message, refusal.errno or 0) from refusal
+        for parent in list(path.parents)[:3]:
+            # Not empty yet, or gone already: both fine.
+            with contextlib.suppress(OSError):
+                parent.rmdir()
+
+
+def _listing(directory: Path) -> list[Path]:
+    try:
+        return sorted(directory.iterdir())
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as refusal:
+        message = f"read {directory}: {refusal.strerror}"
+        raise KernelError(message, refusal.errno or 0) from refusal

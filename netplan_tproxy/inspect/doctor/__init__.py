@@ -1,0 +1,64 @@
+"""`tproxy-apply --doctor`: what keeps this host from being a transparent proxy.
+
+One file per group of checks. Each has ``examine(patient)``, which reads, and pure functions
+that judge. Nothing is changed: what is tried is dropped again.
+"""
+
+from __future__ import annotations
+
+import importlib
+from pathlib import Path
+
+from netplan_tproxy.errors import SiteError, TproxyError
+from netplan_tproxy.inspect.doctor.finding import Finding, Report, fail, ok, unseen
+from netplan_tproxy.inspect.doctor.privileges import missing_capabilities
+from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.kernel.netlink.handle import Netlink
+from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.site.load import load
+from netplan_tproxy.site.model import Site
+
+GROUPS = (
+    "privileges", "kernel", "tools", "mounts", "network", "listener", "marks", "netfilter",
+    "conflicts",
+)  # fmt: skip
+
+__all__ = ["GROUPS", "Report", "examine"]
+
+
+def examine(path: str, *, named: bool) -> Report:
+    """Examine this host and network namespace against the site file at ``path``.
+
+    ``named``: the user named it; a default one need not be there.
+    """
+    site, about = _site(path, named=named)
+    patient = Patient(site, _links(), not missing_capabilities())
+    findings = [about]
+    for group in GROUPS:
+        module = importlib.import_module(f"{__name__}.{group}")
+        try:
+            findings += module.examine(patient)
+        except (TproxyError, OSError) as failure:
+            text = f"could not be looked at: {failure}"
+            findings.append(unseen(f"{group}.error", text))
+    return Report(site.source if site else "", tuple(findings))
+
+
+def _site(path: str, *, named: bool) -> tuple[Site | None, Finding]:
+    if not named and not Path(path).exists():
+        return None, unseen("site.file", f"there is no {path}", "name one to have it held against")
+    try:
+        site = load(path)
+    except SiteError as wrong:
+        more = len(wrong.problems) - 1
+        text = wrong.problems[0] + (f" (and {more} more)" if more else "")
+        return None, fail("site.file", text, "correct it; what follows is without it")
+    return site, ok("site.file", f"{path}: site '{site.name}', and nothing wrong with it")
+
+
+def _links() -> dict[str, Link]:
+    netlink = Netlink()
+    try:
+        return netlink.links()
+    finally:
+        netlink.close()

@@ -1,0 +1,123 @@
+"""What the kernel can do: tried where that takes no trace, read where not."""
+
+from __future__ import annotations
+
+import platform
+import re
+from pathlib import Path
+
+from netplan_tproxy.datapath import features
+from netplan_tproxy.datapath.programs import program_source
+from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
+from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.kernel.host.sysctl import read_sysctl
+from netplan_tproxy.kernel.netlink.probe import require_clsact
+
+_NEEDED, _GROUPS = (5, 7), (6, 6)
+_AS_ROOT = "run it with sudo to see"
+
+
+def examine(patient: Patient) -> list[Finding]:
+    """Look at version, BPF and clsact by trying, BTF, the JIT and lockdown by reading."""
+    tried = _tried() if patient.privileged else [_untried()]
+    return [_version(platform.release()), *tried, _btf(patient), *_jit(), _lockdown()]
+
+
+def _version(release: str) -> Finding:
+    found = re.match(r"(\d+)\.(\d+)", release)
+    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    if version < _NEEDED:
+        return fail(
+            "kernel.version", f"Linux {release}: bpf_sk_assign came with 5.7", "use a newer kernel"
+        )
+    if version < _GROUPS:
+        return warn(
+            "kernel.version",
+            f"Linux {release}: before 6.6 bpf_sk_assign refuses a listener with SO_REUSEPORT",
+            "let the proxy listen without SO_REUSEPORT",
+        )
+    return ok("kernel.version", f"Linux {release}")
+
+
+def _untried() -> Finding:
+    return unseen("kernel.bpf", "loading programs was not tried: that takes CAP_BPF", _AS_ROOT)
+
+
+def _tried() -> list[Finding]:
+    try:
+        features.try_bpf()
+    except TproxyError as refusal:
+        advice = "see lockdown, seccomp and CONFIG_BPF_SYSCALL of this kernel or container"
+        return [fail("kernel.bpf", f"a program that does nothing is refused: {refusal}", advice)]
+    findings = [ok("kernel.bpf", "a tc program that does nothing is loaded")]
+    needed = features.HELPERS.keys() - features.OPTIONAL
+    called = sorted(set(re.findall(r"\bbpf_\w+(?=\()", program_source())) & needed)
+    missing = [name for name in called if features.lacks(name)]
+    findings.append(
+        fail("kernel.helpers", f"no {', '.join(missing)} here", "use a newer kernel")
+        if missing
+        else ok("kernel.helpers", f"all {len(called)} helpers that the programs call are there")
+    )
+    refused = features.refused_maps()
+    findings.append(
+        fail("kernel.maps", "; ".join(refused), "use a newer kernel, or raise `ulimit -l`")
+        if refused
+        else ok("kernel.maps", "each of the maps can be made")
+    )
+    try:
+        require_clsact()
+    except TproxyError as refusal:
+        text = str(refusal).removesuffix("; nothing was touched")
+        findings.append(fail("kernel.clsact", text, "use a kernel with CONFIG_NET_CLS_ACT"))
+    else:
+        findings.append(ok("kernel.clsact", "clsact was made, in a namespace that is gone again"))
+    return findings
+
+
+def _btf(patient: Patient) -> Finding:
+    if (
+        Path("/sys/kernel/btf/vmlinux").exists()
+        or Path("/proc/1/root/sys/kernel/btf/vmlinux").exists()
+    ):
+        return ok("kernel.btf", "the kernel describes its types (BTF)")
+    if patient.site is not None and patient.site.fastpath.enabled:
+        return fail(
+            "kernel.btf", "no BTF, which the fast path needs", "set fastpath: {enabled: false}"
+        )
+    return ok("kernel.btf", "no BTF: only the fast path, which is off, would need it")
+
+
+def _jit() -> list[Finding]:
+    try:
+        value = read_sysctl("net/core/bpf_jit_enable")
+    except TproxyError:
+        return []
+    if value == "0":
+        return [
+            warn(
+                "kernel.jit",
+                "net.core.bpf_jit_enable is 0: programs are interpreted, several times slower",
+                "sysctl -w net.core.bpf_jit_enable=1",
+            )
+        ]
+    return []
+
+
+def _lockdown() -> Finding:
+    try:
+        text = Path("/sys/kernel/security/lockdown").read_text(encoding="ascii")
+    except OSError:
+        return unseen(
+            "kernel.lockdown",
+            "lockdown cannot be read (no securityfs at /sys/kernel/security, or a kernel without "
+            "lockdown): what was tried above counts",
+        )
+    mode = re.search(r"\[(\w+)\]", text)
+    said = mode[1] if mode else "none"
+    if said == "confidentiality":
+        return ok(
+            "kernel.lockdown",
+            "lockdown is confidentiality: that refuses tracing, which is not used here",
+        )
+    return ok("kernel.lockdown", f"lockdown is {said}")

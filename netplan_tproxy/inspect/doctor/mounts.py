@@ -1,0 +1,57 @@
+"""The file systems that an apply uses."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, warn
+from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.kernel.bpf import bpffs
+from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
+
+_BPFFS = "/sys/fs/bpf"
+
+
+def examine(patient: Patient) -> list[Finding]:
+    """Look for bpffs, cgroup2 and a /run that is gone after a reboot."""
+    return [_bpffs(), _cgroup(patient), _run()]
+
+
+def _bpffs() -> Finding:
+    found = bpffs.find_root(_BPFFS)
+    if found:
+        return ok("mounts.bpffs", f"bpffs at {found}")
+    if not Path(_BPFFS).is_dir():
+        return fail(
+            "mounts.bpffs",
+            f"neither a bpffs nor its place {_BPFFS}",
+            "mount a sysfs at /sys, or give the container the host's /sys/fs/bpf",
+        )
+    return ok("mounts.bpffs", f"no bpffs at {_BPFFS} yet: an apply mounts one")
+
+
+def _cgroup(patient: Patient) -> Finding:
+    site = patient.site
+    needs = site is not None and bool(site.policy.bypass_cgroups or site.fastpath.enabled)
+    root = cgroup_root()
+    if root is not None:
+        return ok("mounts.cgroup2", f"cgroup2 at {root}")
+    if needs:
+        return fail(
+            "mounts.cgroup2",
+            "no cgroup2 is mounted, and the site file names cgroups",
+            "mount -t cgroup2 none /sys/fs/cgroup/unified, or bypass by user or mark",
+        )
+    return ok("mounts.cgroup2", "no cgroup2 is mounted; nothing here needs it")
+
+
+def _run() -> Finding:
+    for line in Path("/proc/self/mounts").read_text(errors="replace").splitlines():
+        _, place, kind, *_ = line.split(" ")
+        if place in {"/run", "/var/run"} and kind in {"tmpfs", "ramfs"}:
+            return ok("mounts.run", "/run is a tmpfs")
+    return warn(
+        "mounts.run",
+        "/run is no tmpfs: the record of what is ours may outlive a reboot",
+        "nothing goes wrong (it carries the boot's id), but mount a tmpfs at /run",
+    )

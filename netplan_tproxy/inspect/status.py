@@ -1,0 +1,236 @@
+"""What is set up here, and what it does at the moment (``--status``): read, never written."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from netplan_tproxy.datapath.counters import Counts, counters
+from netplan_tproxy.datapath.fastpath_counters import fast_counters
+from netplan_tproxy.datapath.flows import intercepted_connections, tracked_datagrams
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.layouts import CONFIG, ConfigValue, unpack_config
+from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.kernel.bpf.dump import program_age
+from netplan_tproxy.kernel.bpf.programs import prog_fd_by_id
+from netplan_tproxy.kernel.sockets import listeners
+from netplan_tproxy.kernel.sockets.diag import Socket, owners
+from netplan_tproxy.reconcile.report import plan_report
+from netplan_tproxy.resource.kind import Kinds
+from netplan_tproxy.resource.values import Plan
+from netplan_tproxy.state.site_record import Applied
+from netplan_tproxy.state.state import State
+
+PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
+MOST_FLOWS = 20
+_DIRECTIONS = {"wan_egress": "output", "lan_ingress": "forward"}
+
+
+@dataclass(frozen=True)
+class Drift:
+    """How the kernel differs: from the file, or (``why`` not) from what was applied.
+
+    ``plan`` None: that is not on record either.
+    """
+
+    plan: Plan | None
+    file: str
+    why: str = ""
+
+
+@dataclass
+class Counted:
+    """The counters at one moment; ``at`` in seconds of the monotonic clock."""
+
+    at: float = 0.0
+    counts: Counts = field(default_factory=dict)
+
+
+def count(kernel: Kernel) -> Counted:
+    """Read the counters now."""
+    return Counted(time.monotonic(), counters(kernel.bpf.directory("maps")))
+
+
+def nothing_is_set_up(kernel: Kernel, state: State) -> bool:
+    """Whether neither the ledger nor the kernel knows anything of ours."""
+    return not (state.ledger() or kernel.bpf.maps() or kernel.bpf.programs())
+
+
+def report(  # noqa: PLR0913 - what there is to be read
+    kernel: Kernel,
+    kinds: Kinds,
+    state: State,
+    before: Counted,
+    drift: Drift | None,
+    *,
+    most_flows: int = MOST_FLOWS,
+) -> dict[str, Any]:
+    """Give all of it as JSON values; rates are of the time since ``before``."""
+    if nothing_is_set_up(kernel, state):
+        return {"set_up": False}
+    pending = state.pending()
+    config = read_config(kernel)
+    found = list(intercepted_connections())
+    listening = listeners.all_listeners()
+    heard = {
+        protocol: listeners.at(listening, protocol[:3], listener.address, listener.port)
+        for protocol, listener in zip(PROTOCOLS, config.listeners if config else (), strict=False)
+        if listener is not None
+    }
+    inodes = [one.inode for ones in heard.values() for one in ones]
+    known = owners([*inodes, *(flow.inode for flow in found[:most_flows])])
+    after = count(kernel)
+    site = pending.site if pending else state.applied()
+    return {
+        "set_up": True,
+        "site": _site(site),
+        "pending_seconds": pending.left if pending else None,
+        "cut_short": bool(state.interrupted()) and pending is None,
+        "seconds": after.at - before.at,
+        "interfaces": _interfaces(kernel, kinds, before, after),
+        "when_down": None if config is None else "bypass" if config.when_down_bypass else "drop",
+        "listeners": _listeners(config, heard, known),
+        "flows": {
+            "tcp": len(found),
+            "udp_remembered": tracked_datagrams(kernel.bpf.directory("maps")).intercepted,
+            "listed": [_flow(flow, known) for flow in found[:most_flows]],
+        },
+        "fastpath": fast_counters(kernel.bpf.directory("maps")),
+        "drift": _drift(drift),
+    }
+
+
+def read_config(kernel: Kernel) -> ConfigValue | None:
+    """Read what the programs go by; None: nothing, so they leave everything alone."""
+    value = kernel.bpf.read_entry(CONFIG.pin, bytes(4))
+    return unpack_config(value) if value is not None else None
+
+
+def _site(site: Applied | None) -> dict[str, Any] | None:
+    if site is None:
+        return None
+    age = max(0.0, time.time() - site.at)
+    return {"name": site.name, "file": site.source, "at": site.at, "age": age}
+
+
+def _interfaces(
+    kernel: Kernel, kinds: Kinds, before: Counted, after: Counted
+) -> list[dict[str, Any]]:
+    pinned = kernel.bpf.programs()
+    filters = [one for one in kinds["filter"].observe(kernel, ()) if one.signed]
+    devices: dict[str, list[Any]] = {}
+    for one in sorted(filters, key=lambda each: (each.dev == "lo", each.dev, each.hook)):
+        devices.setdefault(one.dev, []).append(one)
+    found = []
+    for dev, held in devices.items():
+        programs = [
+            {
+                "hook": one.hook,
+                "program": one.program,
+                "id": one.prog_id,
+                "age": _age(one.prog_id),
+                "current": one.program in pinned,
+            }
+            for one in held
+        ]
+        names = [one.program.partition("@")[0].removesuffix("_l3") for one in held]
+        found.append(
+            {
+                "name": dev,
+                "ifindex": held[0].ifindex,
+                "intercept": [_DIRECTIONS[name] for name in names if name in _DIRECTIONS],
+                "programs": programs,
+                "counters": _counted(held[0].ifindex, before, after),
+            }
+        )
+    return found
+
+
+def _age(prog_id: int) -> float | None:
+    try:
+        with prog_fd_by_id(prog_id) as fd:
+            return program_age(fd)
+    except KernelError:  # it is gone, or this process may not look at it
+        return None
+
+
+def _counted(ifindex: int, before: Counted, after: Counted) -> list[dict[str, Any]]:
+    seconds = after.at - before.at
+    found = []
+    for (where, outcome), (packets, octets) in sorted(after.counts.items()):
+        if where != ifindex:
+            continue
+        old = before.counts.get((where, outcome), (0, 0))
+        rates = [(new - was) / seconds if seconds > 0 else 0.0
+                 for new, was in zip((packets, octets), old, strict=True)]  # fmt: skip
+        found.append(
+            {
+                "outcome": outcome, "packets": packets, "bytes": octets,
+                "packets_per_second": max(0.0, rates[0]), "bytes_per_second": max(0.0, rates[1]),
+            }
+        )  # fmt: skip
+    return sorted(found, key=lambda one: -one["packets"])
+
+
+Processes = Mapping[int, Sequence[tuple[int, str]]]
+
+
+def _listeners(
+    config: ConfigValue | None, heard: Mapping[str, list[Socket]], known: Processes
+) -> list[dict[str, Any]]:
+    found = []
+    for protocol, listener in zip(PROTOCOLS, config.listeners if config else (), strict=False):
+        if listener is None:
+            continue
+        sockets = heard[protocol]
+        found.append(
+            {
+                "protocol": protocol,
+                "address": str(listener),
+                "listening": bool(sockets),
+                "bound": sockets[0].end if sockets else None,
+                "processes": _processes(sockets, known),
+                "waiting": sum(one.queued for one in sockets) if protocol[:3] == "tcp" else None,
+                "backlog": sum(one.backlog for one in sockets) if protocol[:3] == "tcp" else None,
+            }
+        )
+    return found
+
+
+def _processes(sockets: Iterable[Socket], known: Processes) -> list[dict[str, Any]]:
+    held = dict.fromkeys(one for socket in sockets for one in known.get(socket.inode, ()))
+    return [{"pid": pid, "name": name} for pid, name in held]
+
+
+def _flow(flow: Socket, known: Processes) -> dict[str, Any]:
+    return {
+        "client": flow.remote_end,
+        "destination": flow.end,
+        "processes": _processes([flow], known),
+    }
+
+
+def _drift(drift: Drift | None) -> dict[str, Any] | None:
+    if drift is None:
+        return None
+    plan = drift.plan or Plan()
+    against = "nothing" if drift.plan is None else "ledger" if drift.why else "file"
+    return {
+        "file": drift.file,
+        "why": drift.why or None,
+        "against": against,
+        **plan_report(plan),
+        "conflicts": [*plan.conflicts, *plan.impossible],
+    }
+
+
+def unless_it_fails(
+    file: str, by_file: Callable[[], Plan], by_ledger: Callable[[], Plan | None]
+) -> Drift:
+    """Compare with the file; where that can't be, with what was applied."""
+    try:
+        return Drift(by_file(), file)
+    except TproxyError as error:
+        return Drift(by_ledger(), file, str(error).splitlines()[0])

@@ -1,0 +1,102 @@
+"""Where the running kernel keeps a field, from its own type information (BTF)."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import struct
+from collections.abc import Iterator
+from functools import cache
+
+from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.kernel.bpf.libbpf import library
+
+_STRUCT, _FUNC = 4, 12
+_HEAD, _MEMBER = 12, 12
+
+
+@cache
+def rmem_alloc_offset() -> int:
+    """Give the byte offset of ``sk_backlog.rmem_alloc`` in ``struct sock``.
+
+    That is ``sk_rmem_alloc``, the bytes that wait for a socket's reader. Raises TproxyError
+    where the kernel tells nothing of its types.
+    """
+    with _vmlinux() as btf:
+        found = _offset(btf, "sock", "sk_backlog", "rmem_alloc") if btf else None
+    if found is None:
+        message = (
+            "fastpath: this kernel has no BTF (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF), or "
+            "none with sk_backlog.rmem_alloc, so nobody could tell how much waits for a reader; "
+            "nothing was touched"
+        )
+        raise TproxyError(message)
+    return found
+
+
+@cache
+def waits_for_offset() -> int | None:
+    """Give the byte offset of ``skc_tw_rcv_nxt`` in ``struct tcp_timewait_sock``.
+
+    That is the sequence number that TIME_WAIT waits for; None where a program can't read it
+    (no BTF, or Linux < 5.9).
+    """
+    with _vmlinux() as btf:
+        if btf is None:
+            return None
+        reader = b"bpf_skc_to_tcp_timewait_sock"
+        if library().btf__find_by_name_kind(btf, reader, _FUNC) <= 0:
+            return None
+        return _offset(btf, "tcp_timewait_sock", "tw_sk", "__tw_common", "skc_tw_rcv_nxt")
+
+
+def _offset(btf: ctypes.c_void_p, of: str, *path: str) -> int | None:
+    """Give the byte offset of a member of a member of a struct; None where it is not known."""
+    inner = library().btf__find_by_name_kind(btf, of.encode(), _STRUCT)
+    total = 0
+    for name in path:
+        found = _member(btf, inner, name.encode())
+        if found is None:
+            return None
+        at, inner = found
+        total += at
+    return total
+
+
+@contextlib.contextmanager
+def _vmlinux() -> Iterator[ctypes.c_void_p | None]:
+    bpf = library()
+    bpf.btf__load_vmlinux_btf.restype = ctypes.c_void_p
+    bpf.btf__type_by_id.restype = ctypes.c_void_p
+    bpf.btf__name_by_offset.restype = ctypes.c_char_p
+    btf = bpf.btf__load_vmlinux_btf()
+    if not btf or ctypes.c_long(btf).value < 0:
+        yield None
+        return
+    pointer = ctypes.c_void_p(btf)
+    try:
+        yield pointer
+    finally:
+        bpf.btf__free(pointer)
+
+
+def _member(btf: ctypes.c_void_p, number: int, name: bytes) -> tuple[int, int] | None:
+    """Give a member's offset in bytes and its type (Documentation/bpf/btf.rst)."""
+    bpf = library()
+    kind = bpf.btf__type_by_id(btf, number) if number > 0 else None
+    if not kind:
+        return None
+    _, info, _ = struct.unpack("=III", ctypes.string_at(kind, _HEAD))
+    for index in range(info & 0xFFFF):
+        raw = ctypes.string_at(kind + _HEAD + index * _MEMBER, _MEMBER)
+        name_at, member_type, bits = struct.unpack("=III", raw)
+        at = (bits & 0xFFFFFF) // 8
+        found = bpf.btf__name_by_offset(btf, name_at)
+        if found == name:
+            return at, member_type
+        if found == b"":
+            # A struct or union without a name: its members count as the outer one's.
+            inner = _member(btf, member_type, name)
+            if inner is not None:
+                return at + inner[0], inner[1]
+    return None

@@ -1,0 +1,216 @@
+"""Loading BPF programs and asking what they are (bpf(2))."""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import re
+import struct
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.kernel.bpf.libbpf import Fd, call
+
+_LOG_SIZE = 1 << 20
+_INSN = 8
+_PSEUDO_MAP_FD = 1
+# Since when the kernel knows what our programs call (bpf-helpers(7)).
+_SINCE = {
+    "bpf_sk_assign": "5.7",
+    "bpf_skc_lookup_tcp": "5.2",
+    "bpf_sk_storage_get": "5.2",
+    "bpf_sk_fullsock": "5.1",
+    "bpf_tcp_sock": "5.1",
+    "bpf_csum_diff": "4.6",
+}
+
+
+@dataclass(frozen=True)
+class ProgInfo:
+    """What the kernel tells of a program (struct bpf_prog_info); ``tag`` in hexadecimal."""
+
+    id: int
+    type: int
+    tag: str
+    name: str
+    map_ids: tuple[int, ...]
+
+
+class _LoadOptions(ctypes.Structure):
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("attempts", ctypes.c_int),
+        ("expected_attach_type", ctypes.c_int),
+        ("prog_btf_fd", ctypes.c_uint32),
+        ("prog_flags", ctypes.c_uint32),
+        ("prog_ifindex", ctypes.c_uint32),
+        ("kern_version", ctypes.c_uint32),
+        ("attach_btf_id", ctypes.c_uint32),
+        ("attach_prog_fd", ctypes.c_uint32),
+        ("attach_btf_obj_fd", ctypes.c_uint32),
+        ("fd_array", ctypes.c_void_p),
+        ("func_info", ctypes.c_void_p),
+        ("func_info_cnt", ctypes.c_uint32),
+        ("func_info_rec_size", ctypes.c_uint32),
+        ("line_info", ctypes.c_void_p),
+        ("line_info_cnt", ctypes.c_uint32),
+        ("line_info_rec_size", ctypes.c_uint32),
+        ("log_level", ctypes.c_uint32),
+        ("log_size", ctypes.c_uint32),
+        ("log_buf", ctypes.c_void_p),
+    )
+
+
+def load_program(  # noqa: PLR0913 - what a program is takes this many words
+    *,
+    name: str,
+    prog_type: int,
+    insns: bytes,
+    license: str,  # noqa: A002 - the kernel's own word for it
+    relocs: Sequence[tuple[int, str]],
+    maps: Mapping[str, int],
+    expected_attach_type: int = 0,
+) -> Fd:
+    """Load a program, its map references pointed at ``maps``.
+
+    Raises TproxyError that names a missing helper and since when there is one, or
+    KernelError with the verifier's last word.
+    """
+    code = bytearray(insns)
+    for index, map_name in relocs:
+        struct.pack_into("=i", code, index * _INSN + 4, maps[map_name])
+    log = ctypes.create_string_buffer(_LOG_SIZE)
+    for level in (0, 1):
+        options = _LoadOptions(
+            sz=ctypes.sizeof(_LoadOptions),
+            attempts=1,
+            expected_attach_type=expected_attach_type,
+            log_level=level,
+            log_size=_LOG_SIZE if level else 0,
+            log_buf=ctypes.addressof(log) if level else None,
+        )
+        try:
+            return Fd(
+                call(
+                    "bpf_prog_load", prog_type, name.encode(), license.encode(), bytes(code),
+                    ctypes.c_size_t(len(code) // _INSN), ctypes.byref(options),
+                    what=f"load program {name}",
+                )
+            )  # fmt: skip
+        except KernelError as refusal:
+            if level or refusal.errno == errno.EPERM:
+                raise explained(name, refusal, log.value.decode(errors="replace")) from refusal
+    raise AssertionError
+
+
+def explained(name: str, refusal: KernelError, log: str) -> TproxyError:
+    """Say what the verifier's log means."""
+    unknown = re.search(r"(?:unknown|invalid) func (bpf_\w+)#|program of this type cannot use "
+                        r"helper (bpf_\w+)#", log)  # fmt: skip
+    if unknown:
+        helper = unknown[1] or unknown[2]
+        since = _SINCE.get(helper)
+        wants = f" (requires Linux >= {since})" if since else ""
+        return TproxyError(f"program {name}: {helper} not supported{wants}; nothing was touched")
+    if "!root" in log:
+        message = f"program {name}: CAP_PERFMON missing: the verifier asks it of who loads programs"
+        return TproxyError(f"{message}; nothing was touched")
+    said = [line for line in log.splitlines() if line and not line.startswith("processed ")]
+    last = f" ({said[-1].strip()})" if said else ""
+    return KernelError(f"{refusal}{last}", refusal.errno)
+
+
+def prog_info(fd: Fd) -> ProgInfo:
+    """Ask the kernel what a program is. Raises KernelError."""
+    map_ids = (ctypes.c_uint32 * 64)()
+    buffer = ctypes.create_string_buffer(232)
+    # nr_map_ids and map_ids of struct bpf_prog_info: ask for the ids.
+    struct.pack_into("=I", buffer, 52, len(map_ids))
+    struct.pack_into("=Q", buffer, 56, ctypes.addressof(map_ids))
+    size = ctypes.c_uint32(len(buffer))
+    call("bpf_obj_get_info_by_fd", int(fd), buffer, ctypes.byref(size), what="read program")
+    kind, number = struct.unpack_from("=II", buffer.raw)
+    (count,) = struct.unpack_from("=I", buffer.raw, 52)
+    name = buffer.raw[64:80].split(b"\0", 1)[0].decode(errors="replace")
+    return ProgInfo(number, kind, buffer.raw[8:16].hex(), name, tuple(map_ids[:count]))
+
+
+def prog_fd_by_id(number: int) -> Fd:
+    """Open a program by its id. Raises KernelError (ENOENT: it is gone)."""
+    return Fd(call("bpf_prog_get_fd_by_id", number, what=f"open program {number}"))
+
+
+class _RunOptions(ctypes.Structure):
+    _fields_ = (
+        ("sz", ctypes.c_size_t),
+        ("data_in", ctypes.c_char_p),
+        ("data_out", ctypes.c_void_p),
+        ("data_size_in", ctypes.c_uint32),
+        ("data_size_out", ctypes.c_uint32),
+        ("ctx_in", ctypes.c_char_p),
+        ("ctx_out", ctypes.c_void_p),
+        ("ctx_size_in", ctypes.c_uint32),
+        ("ctx_size_out", ctypes.c_uint32),
+        ("retval", ctypes.c_int32),
+        ("repeat", ctypes.c_int),
+        ("duration", ctypes.c_uint32),
+        ("flags", ctypes.c_uint32),
+        ("cpu", ctypes.c_uint32),
+        ("batch_size", ctypes.c_uint32),
+    )
+
+
+# struct __sk_buff: mark at 8, ingress_ifindex and ifindex at 36, cb[5] at 48.
+_CONTEXT = struct.Struct("=8xI24xII4x5I124x")
+_ROOM = 4096
+
+
+class SkBuff(NamedTuple):
+    """What of struct __sk_buff a test run takes and gives back; ``ifindex`` 0: ``lo``."""
+
+    mark: int = 0
+    ingress_ifindex: int = 0
+    ifindex: int = 0
+    cb: tuple[int, int, int, int, int] = (0, 0, 0, 0, 0)
+
+
+class Ran(NamedTuple):
+    """What a program returned, and what it left of the frame and its context."""
+
+    retval: int
+    data: bytes
+    skb: SkBuff
+
+
+_PLAIN = SkBuff()
+
+
+def prog_test_run(fd: Fd, frame: bytes, skb: SkBuff = _PLAIN, *, repeat: int = 1) -> Ran:
+    """Run a loaded tc program on ``frame`` without sending anything (BPF_PROG_TEST_RUN).
+
+    The frame has an Ethernet header, which gives ``skb->protocol``, and a whole IP header
+    behind it if it says so (Linux 6.18 refuses less). The network namespace is the calling
+    thread's. The program sees a socket of no protocol, and ``bpf_sk_assign`` refuses.
+    Raises KernelError (EINVAL: such a frame; ENOSPC: it grew by more than 512 bytes).
+    """
+    data = ctypes.create_string_buffer(max(_ROOM, len(frame) + 512))
+    context = ctypes.create_string_buffer(_CONTEXT.size)
+    given = _CONTEXT.pack(skb.mark, skb.ingress_ifindex, skb.ifindex, *skb.cb)
+    options = _RunOptions(
+        sz=ctypes.sizeof(_RunOptions),
+        data_in=frame,
+        data_out=ctypes.addressof(data),
+        data_size_in=len(frame),
+        data_size_out=len(data),
+        ctx_in=given,
+        ctx_out=ctypes.addressof(context),
+        ctx_size_in=len(given),
+        ctx_size_out=len(context),
+        repeat=repeat,
+    )
+    call("bpf_prog_test_run_opts", int(fd), ctypes.byref(options), what="run program")
+    mark, ingress, ifindex, *cb = _CONTEXT.unpack(context)
+    left = SkBuff(mark, ingress, ifindex, (cb[0], cb[1], cb[2], cb[3], cb[4]))
+    return Ran(options.retval, data.raw[: options.data_size_out], left)

@@ -1,0 +1,1 @@
+"""Sysctls, users, cgroups, capabilities, namespaces, netfilter rules."""

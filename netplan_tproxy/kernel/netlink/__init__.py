@@ -1,0 +1,1 @@
+"""Links, addresses, routes, rules, qdiscs and filters over rtnetlink (rtnetlink(7))."""

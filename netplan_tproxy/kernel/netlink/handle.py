@@ -1,0 +1,15 @@
+"""Links, rules, routes, qdiscs and filters over rtnetlink, as plain values.
+
+The one place where pyroute2 is used for them. Reading gives frozen records; each
+change is one request that carries the full identity of its object, since a request
+that leaves something out may hit somebody else's (rtnetlink(7)).
+"""
+
+from __future__ import annotations
+
+from netplan_tproxy.kernel.netlink.routing import Routing
+from netplan_tproxy.kernel.netlink.tc import TrafficControl
+
+
+class Netlink(Routing, TrafficControl):
+    """An rtnetlink socket of the network namespace it is made in."""

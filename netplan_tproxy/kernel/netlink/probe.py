@@ -1,0 +1,45 @@
+"""Whether this kernel has what the tool needs, found out by trying it."""
+
+from __future__ import annotations
+
+import os
+from functools import cache
+
+from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.kernel.netlink import handle as rtnetlink
+
+_CLONE_NEWNET = 0x40000000
+_LOOPBACK = 1
+
+
+@cache
+def require_clsact() -> None:
+    """Try a clsact qdisc in a network namespace that lasts for this one call.
+
+    Raises TproxyError where the kernel has none. Where a new namespace can't be made
+    nothing is known, and nothing is raised: the real attempt will tell.
+    """
+    child = os.fork()
+    if child == 0:
+        os._exit(_try_clsact())
+    _, status = os.waitpid(child, 0)
+    if os.waitstatus_to_exitcode(status) == 1:
+        message = (
+            "clsact not supported (requires Linux >= 4.5 with CONFIG_NET_CLS_ACT); "
+            "nothing was touched"
+        )
+        raise TproxyError(message)
+
+
+def _try_clsact() -> int:
+    from ctypes import CDLL  # noqa: PLC0415 - needed in the child alone
+
+    if CDLL(None).unshare(_CLONE_NEWNET) != 0:
+        return 0
+    try:
+        rtnetlink.Netlink().add_clsact(_LOOPBACK)
+    except KernelError:
+        return 1
+    except BaseException:  # noqa: BLE001 - a forked child must never run its parent's handlers
+        return 0
+    return 0

@@ -1,0 +1,1 @@
+"""Sockets of this network namespace (sock_diag(7))."""

@@ -1,0 +1,1 @@
+"""What a person or a script reads: reports turned into lines or JSON."""

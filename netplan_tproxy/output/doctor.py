@@ -1,0 +1,38 @@
+"""A report as lines for people. Pure."""
+
+from __future__ import annotations
+
+from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Report
+from netplan_tproxy.output.style import PLAIN, Style
+from netplan_tproxy.output.text import WIDTH, wrapped
+
+_SIGNS = {OK: "ok", WARN: "warn", FAIL: "FAIL", UNSEEN: "?"}
+_COLUMN = 6
+
+
+def lines(report: Report, style: Style = PLAIN) -> list[str]:
+    """Give the findings by group, each with what to do, and a last line with the counts."""
+    paint = {OK: style.ok, WARN: style.warn, FAIL: style.fail, UNSEEN: style.dim}
+    found = []
+    group = ""
+    for finding in report.findings:
+        if finding.group != group:
+            group = finding.group
+            found.append(style.bold(group))
+        sign = _SIGNS[finding.level]
+        first, *rest = wrapped(finding.text, WIDTH - _COLUMN - 2, "")
+        found.append(f"  {paint[finding.level](sign)}{' ' * (_COLUMN - len(sign))}{first}")
+        found += [" " * (_COLUMN + 2) + line for line in rest]
+        if finding.advice:
+            advice = wrapped(f"→ {finding.advice}", WIDTH - _COLUMN - 2, "  ")
+            found += [" " * (_COLUMN + 2) + line for line in advice]
+    return [*found, "", *wrapped(summary(report), WIDTH, "")]
+
+
+def summary(report: Report) -> str:
+    """Give the counts as one line."""
+    parts = [f"{report.count(FAIL)} failed", f"{report.count(WARN)} to look at"]
+    if report.count(UNSEEN):
+        parts.append(f"{report.count(UNSEEN)} could not be looked at")
+    against = f"; held against {report.site}" if report.site else "; without a site file"
+    return f"{report.count(OK)} ok, {', '.join(parts)}{against}"

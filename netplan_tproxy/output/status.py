@@ -1,0 +1,167 @@
+"""The report of ``--status`` for people. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+from netplan_tproxy.output import plan as render
+from netplan_tproxy.output.style import PLAIN, Style
+from netplan_tproxy.output.text import ago, columns, cut, moment, rate, size, wrapped
+from netplan_tproxy.system.text import printable
+
+Report = Mapping[str, Any]
+
+NOTHING = "nothing is set up here"
+_DOWN = {
+    "drop": "new connections and datagrams are refused",
+    "bypass": "new connections and datagrams go out directly",
+}
+_RIGHT = frozenset({0, 1, 2})
+_MOST_PROCESSES = 3
+
+
+def lines(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> list[str]:
+    """Give it in at most 80 columns; ``verbose``: each intercepted connection too."""
+    if not report["set_up"]:
+        return [NOTHING]
+    parts = (
+        _head(report, style),
+        *(_interface(one, style) for one in report["interfaces"]),
+        _listeners(report, style),
+        _flows(report, style, verbose=verbose),
+        _fastpath(report["fastpath"], style),
+        _drift(report["drift"], style),
+    )
+    found: list[str] = []
+    for part in parts:
+        block = list(part)
+        if block:
+            found += [*([""] if found else []), *block]
+    return found
+
+
+def _head(report: Report, style: Style) -> Iterator[str]:
+    site = report["site"]
+    if site is None:
+        yield style.warn("set up, but which site file it came of is not on record")
+    else:
+        yield style.bold(cut(printable(f"site {site['name']}: {site['file']}")))
+        yield f"  applied {moment(site['at'])}, {ago(site['age'])} ago"
+    if report["pending_seconds"] is not None:
+        yield style.warn(f"  goes back in {report['pending_seconds']:.0f} s unless confirmed")
+    if report["cut_short"]:
+        yield style.warn("  a run was cut short: the next one begins with what it left")
+    if report["when_down"] is None:
+        yield style.fail("  there is no config: everything is left alone")
+
+
+def _interface(one: Report, style: Style) -> Iterator[str]:
+    what = f": {' and '.join(one['intercept'])}" if one["intercept"] else ""
+    yield style.bold(f"{one['name']}{what}")
+    rows = []
+    for program in one["programs"]:
+        age = "" if program["age"] is None else f"{ago(program['age'])} old"
+        rows.append((program["hook"], program["program"], age))
+    for row, program in zip(columns(rows), one["programs"], strict=True):
+        yield f"  {row}" if program["current"] else style.warn(f"  {row} (not the pinned one)")
+    counted = [
+        (
+            f"{each['packets']}", size(each["bytes"]), rate(each["packets_per_second"]),
+            each["outcome"].replace("_", " "),
+        )
+        for each in one["counters"]
+    ]  # fmt: skip
+    if counted:
+        title, *rest = columns([("packets", "bytes", "now", "what became of them"), *counted],
+                               right=_RIGHT)  # fmt: skip
+        yield style.dim(f"  {title}")
+        yield from (f"  {row}" for row in rest)
+
+
+def _listeners(report: Report, style: Style) -> Iterator[str]:
+    if not report["listeners"]:
+        return
+    yield style.bold("proxy")
+    heads = columns([(one["protocol"], one["address"]) for one in report["listeners"]])
+    width = max(len(head) for head in heads)
+    for head, one in zip(heads, report["listeners"], strict=True):
+        if one["listening"]:
+            waiting = (
+                "" if one["waiting"] is None else f", {one['waiting']} of {one['backlog']} waiting"
+            )
+            text = style.ok(processes(one["processes"])) + waiting
+        else:
+            text = style.fail("nobody listens")
+        yield f"  {head.ljust(width)}  {text}"
+    if not all(one["listening"] for one in report["listeners"]):
+        yield style.warn(f"  where nobody listens {_DOWN[report['when_down']]}")
+
+
+def processes(held: Sequence[Report]) -> str:
+    """Name the processes that hold a socket."""
+    if not held:
+        return "a process that is not seen from here"
+    names = [printable(f"{one['name']} ({one['pid']})") for one in held[:_MOST_PROCESSES]]
+    more = f" and {len(held) - _MOST_PROCESSES} more" if len(held) > _MOST_PROCESSES else ""
+    return ", ".join(names) + more
+
+
+def _flows(report: Report, style: Style, *, verbose: bool) -> Iterator[str]:
+    flows = report["flows"]
+    yield style.bold("intercepted now")
+    connections, datagrams = (
+        f"{number} {what}{'' if number == 1 else 's'}"
+        for number, what in ((flows["tcp"], "connection"), (flows["udp_remembered"], "UDP flow"))
+    )
+    yield f"  {connections}, {datagrams} remembered"
+    if not verbose:
+        return
+    rows = [
+        (one["client"], "→", one["destination"], processes(one["processes"]))
+        for one in flows["listed"]
+    ]
+    yield from (cut(f"    {row}") for row in columns(rows))
+    more = flows["tcp"] - len(flows["listed"])
+    if more > 0:
+        yield style.dim(f"    and {more} more")
+
+
+def _fastpath(fast: Mapping[str, int] | None, style: Style) -> Iterator[str]:
+    if fast is None:
+        return
+    yield style.bold("fast path")
+    yield f"  {fast['sockets']} sockets take part now"
+    yield f"  {fast['messages']} messages redirected, {fast['bytes']} bytes"
+    for what in ("demoted", "refused", "left"):
+        told = {name: number for name, number in fast.items() if name.startswith(f"{what}_")}
+        words = ", ".join(
+            f"{number} {name.partition('_')[2].replace('_', ' ')}"
+            for name, number in told.items()
+            if number
+        )
+        if words:
+            yield f"  {what}: {words}"
+
+
+def _drift(drift: Report | None, style: Style) -> Iterator[str]:
+    if drift is None:
+        return
+    yield style.bold("drift")
+    if drift["why"]:
+        yield from map(style.warn, wrapped(f"  {printable(drift['why'])}"))
+        if drift["against"] == "nothing":
+            yield style.warn("  and what was applied is not on record: not known")
+            return
+        yield "  compared with what was applied instead:"
+    differing = sum(drift["counts"].values())
+    if not differing and not drift["conflicts"]:
+        file = cut(printable(drift["file"]), 50)
+        what = "it was when it was applied" if drift["why"] else f"{file} says"
+        yield f"  {style.ok('none')}: the kernel is as {what}"
+        return
+    for conflict in drift["conflicts"]:
+        yield from map(style.fail, wrapped(f"  {conflict}"))
+    if differing:
+        for line in render.lines({**drift, "present": [], "kept": []}, style):
+            yield f"  {line}".rstrip()

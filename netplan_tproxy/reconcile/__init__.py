@@ -1,0 +1,1 @@
+"""From the live kernel to the desired state: diff, transaction, session."""

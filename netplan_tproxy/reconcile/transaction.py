@@ -1,0 +1,202 @@
+"""Making a plan true, or undoing it: the one transaction.
+
+build aside → for each change: write the intent, make it → observe again and verify →
+commit. Whatever fails, and a signal too, undoes what was done in reverse, by the
+inverse changes, and verifies that by observing again. No signal cuts the undo short.
+"""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager, nullcontext
+from typing import Protocol
+
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.errors import KernelError, NotPutBackError, RolledBackError, TproxyError
+from netplan_tproxy.reconcile.diff import by_id, left_to_others
+from netplan_tproxy.reconcile.report import change_line
+from netplan_tproxy.resource.kind import Kinds
+from netplan_tproxy.resource.values import Change, Id, Ledger, Live, Plan, Resource
+from netplan_tproxy.system.signals import Interrupts
+
+_log = logging.getLogger(__name__)
+
+
+class Book(Protocol):
+    """Where the run under way is written down (``state.State``)."""
+
+    def begin(self, changes: Sequence[Change]) -> None:
+        """Write down what is about to happen."""
+
+    def intend(self, index: int) -> None:
+        """Write down that a change is being made."""
+
+    def commit(self, ledger: Ledger) -> None:
+        """Make ``ledger`` the truth and forget the run."""
+
+    def abandon(self) -> None:
+        """Forget the run: everything is as before."""
+
+
+class Unwritten:
+    """The book of a run that leads back: what is written down already is all it needs.
+
+    Killed half-way it is begun again, from the same entries.
+    """
+
+    def begin(self, changes: Sequence[Change]) -> None:
+        """Write nothing."""
+
+    def intend(self, index: int) -> None:
+        """Write nothing."""
+
+    def commit(self, ledger: Ledger) -> None:
+        """Write nothing."""
+
+    def abandon(self) -> None:
+        """Write nothing."""
+
+
+def observe(kinds: Kinds, kernel: Kernel, scope: Sequence[Resource]) -> dict[Id, Resource]:
+    """Read what the kernel has at the keys of ``scope``, and all that carries our sign."""
+    wanted: dict[str, list[Resource]] = {name: [] for name in kinds}
+    for resource in scope:
+        wanted[resource.kind].append(resource)
+    found: list[Resource] = []
+    for name, kind in kinds.items():
+        found.extend(kind.observe(kernel, wanted[name]))
+    return by_id(found)
+
+
+def execute(  # noqa: PLR0913 - the parts of a transaction
+    plan: Plan,
+    kinds: Kinds,
+    kernel: Kernel,
+    book: Book,
+    interrupts: Interrupts,
+    *,
+    building: Callable[[], AbstractContextManager[None]] = nullcontext,
+    accept: Callable[[], None] = lambda: None,
+    finish: Callable[[Sequence[Change]], None] | None = None,
+) -> None:
+    """Make every change of ``plan`` and commit, or put everything back.
+
+    ``building`` encloses the part that takes long. ``accept`` is asked once the kernel shows
+    every change: what it raises undoes them.
+    ``finish`` takes the place of the commit. Raises RolledBackError or NotPutBackError when
+    a change fails, TproxyError when the preparation does (nothing was touched then).
+    """
+    with building():
+        for change in plan.changes:
+            kinds[change.id.kind].prepare(kernel, change.before, change.after)
+        kernel.build()
+    with interrupts.shielded():
+        book.begin(plan.changes)
+        made: list[Change] = []
+        verified = False
+        try:
+            for index, change in enumerate(plan.changes):
+                interrupts.checkpoint()
+                book.intend(index)
+                made.append(change)
+                _log.info("%s", change_line(change))
+                kinds[change.id.kind].make(kernel, change.before, change.after)
+            interrupts.checkpoint()
+            _verify(plan.changes, kinds, kernel)
+            verified = True
+            accept()
+            interrupts.checkpoint()
+            if finish is None:
+                book.commit(plan.ledger or {})
+            else:
+                finish(made)
+        except BaseException as failure:
+            left = undo(made, kinds, kernel, cause=failure, verified=verified)
+            book.abandon()
+            if left or isinstance(failure, TproxyError | OSError):
+                message = f"{str(failure) or 'interrupted'}; {put_back(left)}"
+                raise RolledBackError(message) from failure
+            raise
+
+
+def settle(ledger: Ledger, kinds: Kinds, kernel: Kernel) -> None:
+    """Let every kind drop what it kept for an undo that will not come. Raises KernelError."""
+    befores: dict[str, list[Resource]] = {name: [] for name in kinds}
+    for identity, mine in ledger.items():
+        if mine.before is not None:
+            befores[identity.kind].append(mine.before)
+    for name, kind in kinds.items():
+        kind.settled(kernel, befores[name])
+
+
+def put_back(left: Sequence[str]) -> str:
+    """Say how an undo ended that left some things to others."""
+    return ", except ".join(["everything was put back", *left])
+
+
+def undo(
+    made: Sequence[Change],
+    kinds: Kinds,
+    kernel: Kernel,
+    *,
+    cause: BaseException,
+    verified: bool,
+) -> list[str]:
+    """Make the inverse of each change, last first, and verify.
+
+    Gives what stays as it is, as others changed it since it was ``verified``, or use it.
+    Raises NotPutBackError that names what is not as it was.
+    """
+    failures: list[str] = []
+    left = _left(made, kinds, kernel, verified=verified)
+    inverse = [change.inverse() for change in reversed(made) if change.id not in left]
+    for back in inverse:
+        _log.info("undo: %s", change_line(back))
+        try:
+            kinds[back.id.kind].make(kernel, back.before, back.after)
+        except Exception as failure:  # noqa: BLE001 - one that can't be undone must not stop the rest
+            failures.append(f"{change_line(back)}: {failure}")
+    try:
+        differing = _differences(inverse, kinds, kernel)
+    except (TproxyError, OSError) as failure:
+        differing = [f"not known what: {failure}"]
+    if differing:
+        named = "; ".join([*differing, *failures])
+        message = f"{str(cause) or 'interrupted'}; could not put back: {named}"
+        raise NotPutBackError(message)
+    return [f"{now.title}: {why}" for now, why in left.values()]
+
+
+def _left(
+    made: Sequence[Change], kinds: Kinds, kernel: Kernel, *, verified: bool
+) -> dict[Id, tuple[Resource, str]]:
+    try:
+        live = observe(kinds, kernel, [change.subject for change in made])
+    except (TproxyError, OSError):
+        # Unread, they are taken for unchanged: rather that than leave a half.
+        return {}
+    return left_to_others(made, live, verified=verified)
+
+
+def _verify(changes: Sequence[Change], kinds: Kinds, kernel: Kernel) -> None:
+    differing = _differences(changes, kinds, kernel)
+    if differing:
+        message = f"the kernel took every change, yet differs: {'; '.join(differing)}"
+        raise KernelError(message)
+
+
+def _differences(changes: Sequence[Change], kinds: Kinds, kernel: Kernel) -> list[str]:
+    """Name the changes whose outcome the kernel does not show."""
+    # Of several changes to one object only the last one's end counts.
+    ends = {change.id: change for change in changes}
+    live = observe(kinds, kernel, [change.subject for change in ends.values()])
+    return [change_line(change) for change in ends.values() if not _reached(change, live)]
+
+
+def _reached(change: Change, live: Live) -> bool:
+    now = live.get(change.id)
+    if change.after is None:
+        # Somebody else's may stand there too (a rule that differs in its protocol alone).
+        return now is None or (change.subject.signed and not now.signed)
+    return now is not None and change.after.satisfied_by(now)

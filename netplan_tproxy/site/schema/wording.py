@@ -1,0 +1,97 @@
+"""What the schema refuses, in words."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from netplan_tproxy.site.yaml.nodes import Mapping, Node, Scalar
+from netplan_tproxy.system.text import clipped, printable, shown
+
+if TYPE_CHECKING:
+    from netplan_tproxy.site.yaml.problem import Path
+
+# Text that YAML takes as it is, also inside a list or map.
+_PLAIN = re.compile(r"[\w/.][\w/.:-]*", re.ASCII)
+
+
+@dataclass(frozen=True, slots=True)
+class Refusal:
+    """One keyword of a (sub)schema that the value at ``path`` does not satisfy."""
+
+    keyword: str
+    path: Path
+    schema: dict[str, Any]
+    instance: Any
+
+
+def unknown_text(guess: str | None, refusal: Refusal) -> str:
+    """Return the message for a key that is not in the schema."""
+    if guess:
+        return f"unknown key, did you mean '{guess}'?"
+    known = list(refusal.schema["properties"])
+    return "unknown key, would be " + ("one of " if len(known) > 1 else "") + ", ".join(known)
+
+
+def missing_text(key: str, refusal: Refusal) -> str:
+    """Return the message for a key that has to be there."""
+    example = flow(refusal.schema["properties"][key]["examples"][0])
+    return f"missing, would be such as '{key}: {example}'"
+
+
+def unfit_text(node: Node, refusal: Refusal) -> str:
+    """Return the message for a value, or a name, that is not as the schema says."""
+    schema = refusal.schema
+    match refusal.keyword:
+        case "enum":
+            return f"{described(node)} is not one of {', '.join(map(repr, schema['enum']))}"
+        case "const":
+            return f"{described(node)} is not supported, would be {schema['const']}"
+        case "not" | "oneOf":
+            return _together_text(refusal)
+        case "minProperties" | "minItems" | "maxItems" | "uniqueItems":
+            return _items_text(refusal)
+        case "propertyNames":
+            return f"{shown(str(refusal.path[-1]))} is not {schema['x-expect']}"
+        case _:
+            return f"{described(node)} is not {schema['x-expect']}"
+
+
+def _together_text(refusal: Refusal) -> str:
+    schema = refusal.schema
+    if refusal.keyword == "not":
+        return f"has both {' and '.join(schema['not']['required'])}, would be one of the two"
+    keys = [one["required"][0] for one in schema["oneOf"]]
+    return f"has {' and '.join(key for key in keys if key in refusal.instance)}, would be one"
+
+
+def _items_text(refusal: Refusal) -> str:
+    schema, count = refusal.schema, len(refusal.instance)
+    if refusal.keyword == "maxItems":
+        return f"has {count} items, would be at most {schema['maxItems']}"
+    if refusal.keyword == "uniqueItems":
+        return "has an item twice, would be each once"
+    right = f"{schema['x-expect']} such as {flow(schema['examples'][0])}"
+    return f"is empty{schema.get('x-empty', '')}, would be {right}"
+
+
+def described(node: Node) -> str:
+    """Return a value for a message: text in quotes, anything else as the file has it."""
+    if isinstance(node, Scalar):
+        if isinstance(node.value, str):
+            return shown(node.text)
+        return printable(clipped(node.text)) or "an empty value"
+    return "a map" if isinstance(node, Mapping) else "a list"
+
+
+def flow(value: Any) -> str:
+    """Return plain data as YAML in flow style, for the examples in messages."""
+    if isinstance(value, dict):
+        return "{" + ", ".join(f"{key}: {flow(item)}" for key, item in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ", ".join(flow(item) for item in value) + "]"
+    if isinstance(value, bool):
+        return str(value).lower()
+    text = str(value)
+    return text if _PLAIN.fullmatch(text) else f"'{text}'"

@@ -1,0 +1,62 @@
+"""Whether the sections of a site file, each right by itself, go together."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from netplan_tproxy.site.model import AF_INET6
+from netplan_tproxy.site.sections.routes import EVERYTHING, parse_table
+from netplan_tproxy.site.yaml.nodes import NOWHERE, Mapping
+from netplan_tproxy.site.yaml.problem import Path, Position, Problem
+
+if TYPE_CHECKING:
+    from netplan_tproxy.site.model import Site
+
+
+def uncovered(site: Site, root: Mapping) -> list[Problem]:
+    """Return what intercepted packets lack: routes for a family, a listener for a protocol."""
+    return [*_routes(site, root), *_protocols(site, root)]
+
+
+def _routes(site: Site, root: Mapping) -> list[Problem]:
+    there = {(route.table, route.family) for route in site.routes}
+    problems: dict[Path, Problem] = {}
+    for rule in site.rules:
+        if rule.mark != site.intercept_mark:
+            continue
+        for family in site.proxy.families:
+            # With no route of theirs, marked packets are routed as if nobody had marked them.
+            if family not in rule.families or (rule.table, family) in there:
+                continue
+            at, path = _table(root, rule.table)
+            name = "IPv6" if family == AF_INET6 else "IPv4"
+            text = (
+                f"has no {name} route for the proxy's {name} listener, would have one such as "
+                f"{{to: '{EVERYTHING[family]}', type: local, dev: lo}}"
+            )
+            problems.setdefault(path, Problem(at, path, text))
+    return list(problems.values())
+
+
+def _table(root: Mapping, table: int) -> tuple[Position, Path]:
+    tables = root.child("route_tables")
+    entries = tables.entries if isinstance(tables, Mapping) else ()
+    for entry in entries:
+        if parse_table(entry.key) == table:
+            return entry.at, ("route_tables", entry.key)
+    return NOWHERE, ("route_tables", str(table))
+
+
+def _protocols(site: Site, root: Mapping) -> list[Problem]:
+    proxy = site.proxy
+    there = {"tcp": proxy.tcp or proxy.tcp6, "udp": proxy.udp or proxy.udp6}
+    named = site.policy.protocols
+    section = root.child("intercept")
+    entry = section.get("protocols") if isinstance(section, Mapping) else None
+    if named is None or entry is None or any(there[name] for name in named):
+        return []
+    text = (
+        f"proxy has no listener for {named[0]}, so nothing would be intercepted, would be "
+        f"{next(name for name, listener in there.items() if listener)}"
+    )
+    return [Problem(entry.at, ("intercept", "protocols"), text)]

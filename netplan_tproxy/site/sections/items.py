@@ -1,0 +1,58 @@
+"""The items of a list of plain values, each with its place."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, TypeVar
+
+from netplan_tproxy.site.yaml.nodes import Scalar, Sequence
+from netplan_tproxy.site.yaml.problem import Problem
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from netplan_tproxy.site.yaml.nodes import Mapping
+    from netplan_tproxy.site.yaml.problem import Path, Position
+
+_T = TypeVar("_T")
+
+
+def scalars(section: Mapping, path: Path, key: str) -> Iterator[tuple[Path, Scalar]]:
+    """Yield path and value of every item of the list at ``key``; what is refused is left out."""
+    node = section.child(key)
+    for index, item in enumerate(node.items if isinstance(node, Sequence) else ()):
+        if isinstance(item, Scalar) and item.value is not None:
+            yield (*path, key, index), item
+
+
+def read_items(
+    section: Mapping, path: Path, key: str, parse: Callable[[Scalar], _T]
+) -> tuple[list[_T], list[Problem]]:
+    """Return what ``parse`` makes of each item, and what is wrong with them.
+
+    ``parse`` raises ValueError with the end of a message.
+    """
+    found: list[_T] = []
+    problems: list[Problem] = []
+    for here, item in scalars(section, path, key):
+        try:
+            found.append(parse(item))
+        except ValueError as error:
+            problems.append(Problem(item.at, here, str(error)))
+    return found, problems
+
+
+def read_distinct(
+    section: Mapping, path: Path, key: str, parse: Callable[[Scalar], _T]
+) -> tuple[list[_T], list[Problem]]:
+    """Return the same as ``read_items``; an item that means the same as another is wrong."""
+    seen: dict[_T, Position] = {}
+
+    def once(item: Scalar) -> _T:
+        value = parse(item)
+        if value in seen:
+            message = f"{value} is given twice, first at {seen[value]}, would be once"
+            raise ValueError(message)
+        seen[value] = item.at
+        return value
+
+    return read_items(section, path, key, once)

@@ -1,0 +1,97 @@
+"""The bytes of a site file to text, without waiting on a pipe or reading without end."""
+
+from __future__ import annotations
+
+import os
+import stat
+from pathlib import Path
+
+from netplan_tproxy.errors import SiteError
+from netplan_tproxy.system.text import printable
+
+MAX_BYTES = 16 * 1024 * 1024
+_UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
+
+
+def read_text(path: str) -> str:
+    """Return the text of the regular file at ``path``, without its byte order mark.
+
+    Raises SiteError with one line ``path: what is wrong`` or ``path:line:column: ...``.
+    """
+    shown_path = printable(path)
+    try:
+        data = read_regular(path, "a readable site file", "a few lines of YAML")
+    except UnfitFileError as unfit:
+        message = f"{shown_path}: {unfit}"
+        raise SiteError([message]) from unfit
+    return _decoded(data, shown_path)
+
+
+class UnfitFileError(Exception):
+    """Something other than a readable regular file of a sensible size: the end of a message."""
+
+
+def read_regular(path: str, readable: str, small: str) -> bytes:
+    """Return the bytes of a regular file of at most ``MAX_BYTES``.
+
+    Raises UnfitFileError; ``readable`` and ``small`` are what would be right in its words.
+    """
+    try:
+        data = _read(path)
+    except OSError as error:
+        reason = (error.strerror or "unknown error").lower()
+        message = f"cannot be read, {reason}, would be {readable}"
+        raise UnfitFileError(message) from error
+    except ValueError as error:  # a NUL in the path
+        message = "is no file name, would be one without NUL characters"
+        raise UnfitFileError(message) from error
+    if data is None:
+        message = f"is larger than {MAX_BYTES // 1024 // 1024} MiB, would be {small}"
+        raise UnfitFileError(message)
+    return data
+
+
+def _read(path: str) -> bytes | None:
+    # Opening some devices acts on them (a watchdog starts), so look before, and again after,
+    # in case the name was exchanged in between.
+    status = Path(path).stat()
+    _check_regular(status)
+    if status.st_size > MAX_BYTES:
+        return None
+    handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
+    with os.fdopen(handle, "rb") as file:
+        _check_regular(os.fstat(file.fileno()))
+        data = file.read(MAX_BYTES + 1)
+    return data if len(data) <= MAX_BYTES else None
+
+
+def _check_regular(status: os.stat_result) -> None:
+    kinds = {
+        stat.S_IFDIR: "a directory",
+        stat.S_IFIFO: "a pipe",
+        stat.S_IFCHR: "a device",
+        stat.S_IFBLK: "a device",
+        stat.S_IFSOCK: "a socket",
+    }
+    kind = kinds.get(stat.S_IFMT(status.st_mode))
+    if kind:
+        message = f"is {kind}, would be a regular file"
+        raise UnfitFileError(message)
+
+
+def _decoded(data: bytes, shown_path: str) -> str:
+    if data.startswith(_UTF16_MARKS):
+        message = f"{shown_path}: is UTF-16 text, would be UTF-8"
+        raise SiteError([message])
+    try:
+        text = data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        before = data[: error.start]
+        line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
+        byte = f"byte 0x{data[error.start]:02x}"
+        message = f"{shown_path}:{line}:{column}: yaml: {byte} is not UTF-8, would be UTF-8 text"
+        raise SiteError([message]) from error
+    if "\0" in text:
+        message = f"{shown_path}: is a binary file, it holds NUL bytes, would be UTF-8 text"
+        raise SiteError([message])
+    return text

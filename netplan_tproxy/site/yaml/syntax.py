@@ -1,0 +1,38 @@
+"""YAML syntax errors in the words of this tool."""
+
+from __future__ import annotations
+
+from netplan_tproxy.site.yaml.problem import Path, Position, Problem
+from netplan_tproxy.system.text import clipped, printable
+
+YAML: Path = ("yaml",)
+
+_WORDS = (
+    ("mapping values are not allowed", "a second ':' in one line, would be the value in quotes"),
+    ("could not find expected ':'", "a key without ':', would be 'key: value'"),
+    ("that cannot start any token", "a character that cannot start a value, would be it in quotes"),
+    ("expected <block end>", "an entry that does not line up, would be the same indentation"),
+    ("expected ',' or '}'", "a map opened at {} is not closed, would be ',' or '}}' here"),
+    ("expected ',' or ']'", "a list opened at {} is not closed, would be ',' or ']' here"),
+    ("found unexpected end of stream", "a quote opened at {} is not closed, would be one here"),
+    ("expected the node content", "a value is missing, would be one here"),
+)
+
+
+def syntax_problem(
+    problem: str | None, at: Position, char: str, opened: Position | None
+) -> Problem:
+    """Return the problem for what the YAML scanner or parser found at ``at``.
+
+    ``char`` is the character there, or the empty text at the end of the file; ``opened`` is
+    where the construct begins that the scanner was in.
+    """
+    if char == "\t":
+        text = "a tab where indentation or a value is expected, would be spaces"
+        return Problem(at, YAML, text)
+    found = problem or "not valid YAML"
+    words = next((words for sign, words in _WORDS if sign in found), None)
+    if words is None:
+        reason = clipped(printable(found))
+        return Problem(at, YAML, f"not valid YAML ({reason}), would be 'key: value' lines")
+    return Problem(at, YAML, words.format(opened or at))

@@ -1,0 +1,1 @@
+"""What a run leaves for the next one: the ledger, the journal, the pending change."""

@@ -1,0 +1,132 @@
+"""The files of a state directory: locked, private, stamped with boot and format."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from netplan_tproxy.errors import DamagedError, TproxyError
+from netplan_tproxy.system.files import locked, require_private, sync_directory, write_file
+
+FORMAT = 1
+_MOST_TRIES = 100
+
+
+class Records:
+    """Files below ``ROOT/NETNS``. ``_drop_leftovers`` says which of them say nothing."""
+
+    def __init__(self, root: str, netns: int) -> None:
+        self._root = Path(root)
+        self._directory = self._root / str(netns)
+        self._stamp = {"format": FORMAT, "boot": _boot_id()}
+        self._lock_fd = -1
+
+    @contextlib.contextmanager
+    def lock(self, timeout: float) -> Iterator[None]:
+        """Hold the lock. Raises LockedError after ``timeout`` seconds."""
+        deadline = time.monotonic() + timeout
+        fd = None
+        for _ in range(_MOST_TRIES):
+            self._make_directory()
+            fd = locked(self._directory / "lock", deadline)
+            if fd is not None:
+                break
+        else:
+            message = f"{self._directory}: removed again and again; nothing was touched"
+            raise TproxyError(message)
+        try:
+            os.ftruncate(fd, 0)
+            os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
+            self._drop_leftovers()
+            self._lock_fd = fd
+            yield
+        finally:
+            self._lock_fd = -1
+            self._remove_when_empty()
+            os.close(fd)
+
+    def after_fork(self) -> None:
+        """Leave the lock to the parent: a descriptor that is kept would hold it too."""
+        if self._lock_fd >= 0:
+            os.close(self._lock_fd)
+            self._lock_fd = -1
+
+    def _make_directory(self) -> None:
+        try:
+            for directory in (self._root, self._directory):
+                with contextlib.suppress(FileExistsError):
+                    directory.mkdir(mode=0o700)
+                require_private(directory)
+        except OSError as refusal:
+            message = f"state directory {self._directory}: {refusal.strerror}; nothing was touched"
+            raise TproxyError(message) from refusal
+
+    def _drop_leftovers(self) -> None:
+        raise NotImplementedError
+
+    def _remove_when_empty(self) -> None:
+        with contextlib.suppress(OSError):
+            if {path.name for path in self._directory.iterdir()} == {"lock"}:
+                (self._directory / "lock").unlink()
+                self._directory.rmdir()
+                self._root.rmdir()
+
+    def _replace(self, name: str, values: dict[str, Any]) -> None:
+        path = self._directory / name
+        aside = path.with_suffix(".new")
+        write_file(aside, json.dumps(values, indent=1) + "\n", os.O_TRUNC)
+        aside.rename(path)
+        sync_directory(self._directory)
+
+    def _values(self, name: str) -> dict[str, Any] | None:
+        """Parse a file; None when there is none of this boot."""
+        text = self._read(name)
+        if not text:
+            return None
+        try:
+            values = json.loads(text)
+            return values if self._of_this_boot(values) else None
+        except ValueError as nonsense:
+            raise self._unreadable(name) from nonsense
+
+    def _read(self, name: str) -> str:
+        """Read a whole file of ours; "" when there is none. Raises TproxyError."""
+        path = self._directory / name
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with os.fdopen(fd, encoding="utf-8") as file:
+                require_private(self._root)
+                require_private(self._directory)
+                return file.read()
+        except FileNotFoundError:
+            return ""
+        except UnicodeError as nonsense:
+            raise self._unreadable(name) from nonsense
+        except OSError as refusal:
+            message = f"{path}: {refusal.strerror}; nothing was touched"
+            raise TproxyError(message) from refusal
+
+    def _unreadable(self, name: str) -> DamagedError:
+        return DamagedError(
+            f"{self._directory / name}: damaged, or of another version; move it away and run "
+            "again: what carries our sign is found without it; nothing was touched"
+        )
+
+    def _of_this_boot(self, values: Any) -> bool:
+        """Whether it describes this kernel. Raises ValueError for a format we don't know."""
+        if not isinstance(values, dict) or not isinstance(values.get("boot"), str):
+            raise ValueError(values)  # noqa: TRY004 - what the text says is wrong, not its type
+        if values.get("boot") != self._stamp["boot"]:
+            return False
+        if values.get("format") != FORMAT:
+            raise ValueError(values.get("format"))
+        return True
+
+
+def _boot_id() -> str:
+    return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()

@@ -1,0 +1,1 @@
+"""Signals, files, processes and text: nothing of networking."""

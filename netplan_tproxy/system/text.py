@@ -1,0 +1,31 @@
+"""Text of others, made fit for a terminal: printable, quoted, clipped. Pure."""
+
+from __future__ import annotations
+
+SHOWN_LENGTH = 60
+
+
+def printable(text: str) -> str:
+    r"""Return ``text`` with every character that a terminal could act on as ``\xNN``."""
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else _escaped(char) for char in text)
+
+
+def shown(text: str) -> str:
+    """Return ``text`` in single quotes, printable and at most about 60 characters long."""
+    return f"'{printable(clipped(text))}'"
+
+
+def clipped(text: str) -> str:
+    """Return ``text`` cut to 60 characters, with an ellipsis where it was cut."""
+    return text if len(text) <= SHOWN_LENGTH else text[: SHOWN_LENGTH - 1] + "…"
+
+
+def _escaped(char: str) -> str:
+    code = ord(char)
+    if char in "\t\r\n":
+        return {"\t": "\\t", "\r": "\\r", "\n": "\\n"}[char]
+    if code <= 0xFF:  # noqa: PLR2004
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code <= 0xFFFF else f"\\U{code:08x}"  # noqa: PLR2004

@@ -1,0 +1,1 @@
+"""The unit that applies at boot, and systemd-networkd's settings."""
