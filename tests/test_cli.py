@@ -11,6 +11,7 @@ import pytest
 
 from netplan_tproxy import __version__
 from netplan_tproxy.cli import main as cli
+from netplan_tproxy.cli.arguments import parser
 
 ROOT = Path(__file__).parents[1]
 SITE = "version: 1\ninterfaces:\n  wan0: {}\nproxy: {port: 9040}\n"
@@ -38,7 +39,7 @@ def test_help_names_every_option_and_every_option_has_help(
 ) -> None:
     code, out, err = outcome(capsys, "--help")
     assert (code, err) == (0, "")
-    for action in cli.parser()._actions:
+    for action in parser()._actions:
         assert action.help
         assert all(option in out for option in action.option_strings)
 

@@ -8,7 +8,7 @@ import textwrap
 from collections.abc import Iterator
 
 from netplan_tproxy import __version__
-from netplan_tproxy.commands.completion import Argument, arguments
+from netplan_tproxy.output.completion import Argument, arguments
 
 _WIDTH = 78
 _DATE = "2026-11-23"
@@ -136,6 +136,6 @@ def _safe(text: str) -> str:
 
 
 if __name__ == "__main__":
-    from netplan_tproxy.cli.main import parser as the_parser
+    from netplan_tproxy.cli.arguments import parser as the_parser
 
     sys.stdout.write(page(the_parser()))

@@ -16,9 +16,12 @@ from collections.abc import Callable
 from netplan_tproxy.errors import LockedError, NotPutBackError, RolledBackError, TproxyError
 from netplan_tproxy.reconcile.transaction import put_back
 from netplan_tproxy.resource.values import Ledger
-from netplan_tproxy.state.state import Pending, State
+from netplan_tproxy.state.pending import Pending
+from netplan_tproxy.state.site_record import SiteRecord
+from netplan_tproxy.state.state import State
+from netplan_tproxy.system.process import since_boot
 from netplan_tproxy.system.signals import Interrupted
-from netplan_tproxy.system.watchdog import now, spawn
+from netplan_tproxy.system.watchdog import spawn
 
 _LOCK_TIMEOUT = 60.0
 _INTERVAL = 0.1
@@ -29,13 +32,19 @@ _NOTHING = "nothing awaits its confirmation"
 Say = Callable[[str], None]
 
 
-def hold(state: State, ledger: Ledger, seconds: float, undo: Callable[[], list[str]]) -> None:
+def hold(
+    state: State,
+    ledger: Ledger,
+    site: SiteRecord | None,
+    seconds: float,
+    undo: Callable[[], list[str]],
+) -> None:
     """Leave the change of the run under way in place for ``seconds``, then ``undo`` it.
 
-    ``undo`` is called in another process, and gives what it left to others. ``ledger`` is
-    the truth once it is confirmed.
+    ``undo`` is called in another process, and gives what it left to others. ``ledger`` and
+    ``site`` are the truth once it is confirmed.
     """
-    deadline = now() + seconds
+    deadline = since_boot() + seconds
 
     def waiting() -> float | None:
         found = _still(state, run)
@@ -49,8 +58,8 @@ def hold(state: State, ledger: Ledger, seconds: float, undo: Callable[[], list[s
                 state.release()
 
     try:
-        run = state.hold(ledger, deadline, None)
-        state.hold(ledger, deadline, spawn(waiting, go_back, state.after_fork))
+        run = state.hold(ledger, site, deadline, None)
+        state.hold(ledger, site, deadline, spawn(waiting, go_back, state.after_fork))
     except BaseException:
         state.release()
         raise
@@ -59,17 +68,12 @@ def hold(state: State, ledger: Ledger, seconds: float, undo: Callable[[], list[s
 def refuse_while_pending(state: State) -> None:
     """Raise LockedError while a change awaits its confirmation."""
     pending = state.pending()
-    if pending is not None and not overdue(pending):
+    if pending is not None and not pending.overdue:
         message = (
             f"a change awaits its confirmation for another {pending.left:.0f} s: "
             "tproxy-apply --commit or --rollback first; nothing was touched"
         )
         raise LockedError(message)
-
-
-def overdue(pending: Pending) -> bool:
-    """Whether it should have gone back, and nobody is left to do it."""
-    return pending.left <= 0 and not pending.watchdog.alive
 
 
 def commit(state: State, lock_timeout: float, say: Say) -> None:
@@ -94,7 +98,7 @@ def rollback(state: State, lock_timeout: float, say: Say) -> bool:
         pending = state.pending()
         if pending is None or not pending.watchdog.alive:
             return False
-        state.hold(pending.ledger, 0.0, pending.watchdog)
+        state.hold(pending.ledger, pending.site, 0.0, pending.watchdog)
     _until_settled(state, pending, _SLACK)
     say(put_back(state.left(pending.run)))
     return True

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from netplan_tproxy.output.style import PLAIN, Style
+from netplan_tproxy.output.reporter import Reporter
 from netplan_tproxy.paths import DEFAULT_SITE, DEFAULT_STATE
 from netplan_tproxy.site.model import Check
+from netplan_tproxy.system.signals import Interrupts
 
 if TYPE_CHECKING:
+    import argparse
+
     from netplan_tproxy.inspect.flow import Question
 
 APPLY, DRY_RUN, CHECK, COMMIT, ROLLBACK = "apply", "dry-run", "check", "commit", "rollback"
 STATUS, EXPLAIN = "status", "explain"
-LOOKS = frozenset({STATUS, EXPLAIN})
-WITHOUT_FILE = frozenset({COMMIT, ROLLBACK}) | LOOKS
-PENDING = 2
+DOCTOR, INSTALL_SERVICE, COMPLETION = "doctor", "install-service", "completion"
 
 
 @dataclass(frozen=True)
 class Options:
-    """What the command line asks for. ``lock_timeout`` and ``confirm`` in seconds."""
+    """What the command line asks for.
 
+    ``lock_timeout``, ``confirm`` and ``watch`` in seconds; ``site_named``: the user named it.
+    """
+
+    command: str = APPLY
     site: str = DEFAULT_SITE
-    mode: str = APPLY
+    site_named: bool = False
     destroy: bool = False
     state_dir: str = DEFAULT_STATE
     lock_timeout: float = 10.0
@@ -35,13 +41,22 @@ class Options:
     watch: float | None = None
     question: Question | None = None
     verbose: bool = False
-    in_place: bool = False
-    style: Style = PLAIN
-    json: bool = False
-    # Where a plan goes as JSON values instead of being said.
-    told: dict[str, Any] | None = None
+    root: str = "/"
+    shell: str = ""
 
     @property
     def checks(self) -> list[Check]:
         """The probes of the command line as checks."""
         return [Check("command", command) for command in self.probes]
+
+
+@dataclass(frozen=True)
+class Environment:
+    """What a command has besides its options: nothing else touches the world's output.
+
+    ``parser`` makes the argument parser, for those who describe it.
+    """
+
+    reporter: Reporter
+    interrupts: Interrupts
+    parser: Callable[[], argparse.ArgumentParser]

@@ -62,7 +62,7 @@ def report(kernel: Kernel, kinds: Kinds, state: State, question: Question) -> di
         outcome = "down_bypassed" if config and config.when_down_bypass else "refused"
     if outcome == INTERCEPTED and config is not None and not _taken_in(config, flow, place):
         outcome = "lost"
-    record = state.applied() if _on_record(state, config) else None
+    record = state.site_record() if _on_record(state, config) else None
     return {
         "connection": {
             **asdict(question),

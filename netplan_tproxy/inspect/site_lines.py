@@ -10,14 +10,14 @@ from typing import TYPE_CHECKING, Any
 
 from netplan_tproxy.inspect.decision import INTERCEPTED, Flow, Step
 from netplan_tproxy.kernel.host.users_cgroups import resolve_users
-from netplan_tproxy.state.site_record import Applied, Item
+from netplan_tproxy.state.site_record import Item, SiteRecord
 
 if TYPE_CHECKING:
     from netplan_tproxy.inspect.flow import Question
 
 
 def deciding(
-    record: Applied | None, question: Question, flow: Flow, steps: Sequence[Step], outcome: str
+    record: SiteRecord | None, question: Question, flow: Flow, steps: Sequence[Step], outcome: str
 ) -> list[dict[str, Any]]:
     """Give the values of the file that decide, with their places; [] where none is on record."""
     if record is None or not steps:
@@ -40,7 +40,7 @@ def deciding(
     return [_placed(record, item) for item in items]
 
 
-def _whole(record: Applied, key: str) -> list[Item]:
+def _whole(record: SiteRecord, key: str) -> list[Item]:
     """A list as one value, where it begins."""
     items = record.items_below(key)
     if not items:
@@ -48,16 +48,16 @@ def _whole(record: Applied, key: str) -> list[Item]:
     return [replace(items[0], key=key, text=", ".join(item.text for item in items))]
 
 
-def _default(record: Applied, key: str) -> list[Item]:
+def _default(record: SiteRecord, key: str) -> list[Item]:
     """A value that the file leaves to its default: it stands nowhere."""
     return [Item(key, text, 0, 0) for at, text in record.values if at == key][:1]
 
 
-def _first(record: Applied, *keys: str) -> list[Item]:
+def _first(record: SiteRecord, *keys: str) -> list[Item]:
     return [item for key in keys for item in record.items if item.key == key][:1]
 
 
-def _of_step(record: Applied, key: str, question: Question, flow: Flow) -> list[Item]:
+def _of_step(record: SiteRecord, key: str, question: Question, flow: Flow) -> list[Item]:
     """The value of a list that matches; where it is in none, the files that the list names."""
     if "[" in key or key == "marks.bypass":
         return _first(record, key)
@@ -81,7 +81,7 @@ def _holds(key: str, text: str, question: Question, flow: Flow) -> bool:
     return f"{question.cgroup}/".startswith(f"{text}/")
 
 
-def _placed(record: Applied, item: Item) -> dict[str, Any]:
+def _placed(record: SiteRecord, item: Item) -> dict[str, Any]:
     return {
         "key": item.key,
         "text": item.text,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,32 +12,21 @@ from netplan_tproxy.datapath.fastpath_counters import fast_counters
 from netplan_tproxy.datapath.flows import intercepted_connections, tracked_datagrams
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.layouts import CONFIG, ConfigValue, unpack_config
-from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.bpf.dump import program_age
 from netplan_tproxy.kernel.bpf.programs import prog_fd_by_id
 from netplan_tproxy.kernel.sockets import listeners
 from netplan_tproxy.kernel.sockets.diag import Socket, owners
+from netplan_tproxy.reconcile.drift import Drift
 from netplan_tproxy.reconcile.report import plan_report
 from netplan_tproxy.resource.kind import Kinds
 from netplan_tproxy.resource.values import Plan
-from netplan_tproxy.state.site_record import Applied
+from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.state import State
 
 PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 MOST_FLOWS = 20
 _DIRECTIONS = {"wan_egress": "output", "lan_ingress": "forward"}
-
-
-@dataclass(frozen=True)
-class Drift:
-    """How the kernel differs: from the file, or (``why`` not) from what was applied.
-
-    ``plan`` None: that is not on record either.
-    """
-
-    plan: Plan | None
-    file: str
-    why: str = ""
 
 
 @dataclass
@@ -63,7 +52,7 @@ def report(  # noqa: PLR0913 - what there is to be read
     kinds: Kinds,
     state: State,
     before: Counted,
-    drift: Drift | None,
+    difference: Drift | None,
     *,
     most_flows: int = MOST_FLOWS,
 ) -> dict[str, Any]:
@@ -82,7 +71,7 @@ def report(  # noqa: PLR0913 - what there is to be read
     inodes = [one.inode for ones in heard.values() for one in ones]
     known = owners([*inodes, *(flow.inode for flow in found[:most_flows])])
     after = count(kernel)
-    site = pending.site if pending else state.applied()
+    site = pending.site if pending else state.site_record()
     return {
         "set_up": True,
         "site": _site(site),
@@ -98,7 +87,7 @@ def report(  # noqa: PLR0913 - what there is to be read
             "listed": [_flow(flow, known) for flow in found[:most_flows]],
         },
         "fastpath": fast_counters(kernel.bpf.directory("maps")),
-        "drift": _drift(drift),
+        "drift": _drift(difference),
     }
 
 
@@ -108,7 +97,7 @@ def read_config(kernel: Kernel) -> ConfigValue | None:
     return unpack_config(value) if value is not None else None
 
 
-def _site(site: Applied | None) -> dict[str, Any] | None:
+def _site(site: SiteRecord | None) -> dict[str, Any] | None:
     if site is None:
         return None
     age = max(0.0, time.time() - site.at)
@@ -212,25 +201,15 @@ def _flow(flow: Socket, known: Processes) -> dict[str, Any]:
     }
 
 
-def _drift(drift: Drift | None) -> dict[str, Any] | None:
-    if drift is None:
+def _drift(difference: Drift | None) -> dict[str, Any] | None:
+    if difference is None:
         return None
-    plan = drift.plan or Plan()
-    against = "nothing" if drift.plan is None else "ledger" if drift.why else "file"
+    plan = difference.plan or Plan()
+    against = "nothing" if difference.plan is None else "ledger" if difference.why else "file"
     return {
-        "file": drift.file,
-        "why": drift.why or None,
+        "file": difference.file,
+        "why": difference.why or None,
         "against": against,
         **plan_report(plan),
         "conflicts": [*plan.conflicts, *plan.impossible],
     }
-
-
-def unless_it_fails(
-    file: str, by_file: Callable[[], Plan], by_ledger: Callable[[], Plan | None]
-) -> Drift:
-    """Compare with the file; where that can't be, with what was applied."""
-    try:
-        return Drift(by_file(), file)
-    except TproxyError as error:
-        return Drift(by_ledger(), file, str(error).splitlines()[0])

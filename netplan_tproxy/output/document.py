@@ -34,19 +34,3 @@ def errors_of(error: TproxyError) -> list[dict[str, Any]]:
             }
         found.append(entry)
     return found
-
-
-class Collected:
-    """What a run says, kept for its document instead of printed."""
-
-    def __init__(self, mode: str) -> None:
-        self.mode = mode
-        self.body: dict[str, Any] = {"messages": []}
-
-    def say(self, line: str) -> None:
-        """Keep a line that is not the plan's."""
-        self.body["messages"].append(line)
-
-    def document(self, code: int, errors: list[dict[str, Any]] | None = None) -> str:
-        """Give it all, once the exit code is known."""
-        return envelope(self.mode, code, {**self.body, "errors": errors or []})

@@ -8,7 +8,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from netplan_tproxy.system.signals import Interrupted, Interrupts
@@ -33,7 +33,7 @@ def nobody_reads() -> bool:
 
 
 def watch(  # noqa: PLR0913 - what a loop of this kind needs
-    picture: Callable[[], list[str]],
+    picture: Callable[[], Sequence[str]],
     say: Callable[[str], None],
     interrupts: Interrupts,
     *,
@@ -66,7 +66,7 @@ def watch(  # noqa: PLR0913 - what a loop of this kind needs
         return
 
 
-def _screen(lines: list[str], *, clear: bool) -> str:
+def _screen(lines: Sequence[str], *, clear: bool) -> str:
     height = shutil.get_terminal_size((80, 24)).lines - 1
     if len(lines) > height:
         lines = [*lines[: height - 1], f"… {len(lines) - height + 1} more lines"]

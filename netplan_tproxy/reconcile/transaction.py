@@ -23,24 +23,21 @@ from netplan_tproxy.system.signals import Interrupts
 _log = logging.getLogger(__name__)
 
 
-class Book(Protocol):
+class Journal(Protocol):
     """Where the run under way is written down (``state.State``)."""
 
     def begin(self, changes: Sequence[Change]) -> None:
         """Write down what is about to happen."""
 
-    def intend(self, index: int) -> None:
-        """Write down that a change is being made."""
-
-    def commit(self, ledger: Ledger) -> None:
-        """Make ``ledger`` the truth and forget the run."""
+    def intend(self, first: int, last: int) -> None:
+        """Write down that the changes ``first`` to ``last`` are being made."""
 
     def abandon(self) -> None:
         """Forget the run: everything is as before."""
 
 
-class Unwritten:
-    """The book of a run that leads back: what is written down already is all it needs.
+class NoJournal:
+    """The journal of a run that leads back: what is written down already is all it needs.
 
     Killed half-way it is begun again, from the same entries.
     """
@@ -48,10 +45,7 @@ class Unwritten:
     def begin(self, changes: Sequence[Change]) -> None:
         """Write nothing."""
 
-    def intend(self, index: int) -> None:
-        """Write nothing."""
-
-    def commit(self, ledger: Ledger) -> None:
+    def intend(self, first: int, last: int) -> None:
         """Write nothing."""
 
     def abandon(self) -> None:
@@ -73,32 +67,32 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
     plan: Plan,
     kinds: Kinds,
     kernel: Kernel,
-    book: Book,
+    journal: Journal,
     interrupts: Interrupts,
     *,
+    finish: Callable[[Sequence[Change]], None],
     building: Callable[[], AbstractContextManager[None]] = nullcontext,
     accept: Callable[[], None] = lambda: None,
-    finish: Callable[[Sequence[Change]], None] | None = None,
 ) -> None:
-    """Make every change of ``plan`` and commit, or put everything back.
+    """Make every change of ``plan`` and ``finish``, or put everything back.
 
     ``building`` encloses the part that takes long. ``accept`` is asked once the kernel shows
-    every change: what it raises undoes them.
-    ``finish`` takes the place of the commit. Raises RolledBackError or NotPutBackError when
-    a change fails, TproxyError when the preparation does (nothing was touched then).
+    every change. What it or ``finish`` (which makes the outcome the truth) raises undoes all.
+    Raises RolledBackError or NotPutBackError when a change fails, TproxyError when the
+    preparation does (nothing was touched then).
     """
     with building():
         for change in plan.changes:
             kinds[change.id.kind].prepare(kernel, change.before, change.after)
         kernel.build()
     with interrupts.shielded():
-        book.begin(plan.changes)
+        journal.begin(plan.changes)
         made: list[Change] = []
         verified = False
         try:
             for index, change in enumerate(plan.changes):
                 interrupts.checkpoint()
-                book.intend(index)
+                journal.intend(index, index)
                 made.append(change)
                 _log.info("%s", change_line(change))
                 kinds[change.id.kind].make(kernel, change.before, change.after)
@@ -107,13 +101,10 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
             verified = True
             accept()
             interrupts.checkpoint()
-            if finish is None:
-                book.commit(plan.ledger or {})
-            else:
-                finish(made)
+            finish(made)
         except BaseException as failure:
             left = undo(made, kinds, kernel, cause=failure, verified=verified)
-            book.abandon()
+            journal.abandon()
             if left or isinstance(failure, TproxyError | OSError):
                 message = f"{str(failure) or 'interrupted'}; {put_back(left)}"
                 raise RolledBackError(message) from failure

@@ -33,7 +33,7 @@ class Item:
 
 
 @dataclass(frozen=True)
-class Applied:
+class SiteRecord:
     """A site file as it was applied. ``at`` in seconds since 1970."""
 
     name: str
@@ -42,9 +42,9 @@ class Applied:
     items: tuple[Item, ...]
     at: float = 0.0
 
-    def says_as(self, other: Applied | None) -> bool:
+    def says_as(self, other: SiteRecord | None) -> bool:
         """Whether another one is the same but for the time."""
-        return other is not None and self == Applied(
+        return other is not None and self == SiteRecord(
             other.name, other.source, other.values, other.items, self.at
         )
 
@@ -63,11 +63,11 @@ class Applied:
         }
 
 
-def from_json(values: Mapping[str, Any] | None) -> Applied | None:
+def from_json(values: Mapping[str, Any] | None) -> SiteRecord | None:
     """Read back what ``to_json`` gave. Raises KeyError, TypeError or ValueError on nonsense."""
     if values is None:
         return None
-    return Applied(
+    return SiteRecord(
         name=str(values["name"]),
         source=str(values["source"]),
         values=tuple((str(key), str(text)) for key, text in values["values"]),
@@ -79,7 +79,7 @@ def from_json(values: Mapping[str, Any] | None) -> Applied | None:
     )
 
 
-def applied(site: Site, source: str, at: float) -> Applied:
+def record_of(site: Site, source: str, at: float) -> SiteRecord:
     """Give what is kept of a site; ``source`` is the file's absolute path."""
     items: list[Item] = []
     for key, text in site.texts.items():
@@ -87,7 +87,7 @@ def applied(site: Site, source: str, at: float) -> Applied:
             break
         line, column = site.where.get(key, (1, 1))
         items.append(Item(key, text, line, column))
-    return Applied(site.name, source, tuple(site_values(site)), tuple(items), at)
+    return SiteRecord(site.name, source, tuple(site_values(site)), tuple(items), at)
 
 
 def site_values(site: Site) -> Iterator[Pair]:
@@ -179,7 +179,7 @@ def _marks(marks: Iterable[Mark]) -> list[str]:
     return [str(mark) for mark in marks]
 
 
-def diff_report(before: Applied | None, after: Applied | None) -> dict[str, Any]:
+def diff_report(before: SiteRecord | None, after: SiteRecord | None) -> dict[str, Any]:
     """Say what a file says otherwise than the one applied last; None: nothing is."""
     old, new = _by_key(before), _by_key(after)
     found = []
@@ -190,12 +190,12 @@ def diff_report(before: Applied | None, after: Applied | None) -> dict[str, Any]
     return {"applied": _named(before), "file": _named(after), "keys": found}
 
 
-def _by_key(which: Applied | None) -> dict[str, list[str]]:
+def _by_key(which: SiteRecord | None) -> dict[str, list[str]]:
     found: dict[str, list[str]] = {}
     for key, text in which.values if which else ():
         found.setdefault(key, []).append(text)
     return found
 
 
-def _named(which: Applied | None) -> dict[str, Any] | None:
+def _named(which: SiteRecord | None) -> dict[str, Any] | None:
     return {"site": which.name, "file": which.source, "at": which.at or None} if which else None

@@ -1,239 +1,157 @@
-"""Lock, journal and ledger of one network namespace, in /run/netplan-tproxy/NETNS/.
+"""The state of one network namespace, in /run/netplan-tproxy/NETNS/: what its files say together.
 
 /run is a tmpfs: the state must not outlive the kernel objects it describes. The boot id
 in each file guards against a directory that does.
 
 - ``lock``: held (flock(2)) during a run; a dead process holds nothing.
 - ``ledger.json``: what we own, and what was there before; replaced by rename.
-- ``journal.jsonl``: the run under way: its changes with both ends, then an intent a line
-  before each one is made. A journal that is found by a later run means that its writer
-  was killed: what it had begun counts as ours then, done or not. It names its run, and
-  so does the ledger that came of it: then the run was done, and its journal says nothing.
+- ``journal.jsonl``: the run under way. A journal that is found by a later run means that its
+  writer was killed: what it had begun counts as ours then, done or not. It names its run,
+  and so does the ledger that came of it: then the run is over, and its journal says nothing.
+- ``pending.json``: a change that waits for its confirmation; its journal stays open.
 """
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 from netplan_tproxy.errors import DamagedError, TproxyError
-from netplan_tproxy.resource.kind import Kinds, from_json
-from netplan_tproxy.resource.values import Change, Id, Ledger, Owned, to_json
-from netplan_tproxy.state import site_record as applied
-from netplan_tproxy.state.site_record import Applied
-from netplan_tproxy.state.store import Records
-from netplan_tproxy.system.files import sync_directory, write_file
-from netplan_tproxy.system.watchdog import Process, now
+from netplan_tproxy.resource.kind import Kinds
+from netplan_tproxy.resource.values import Change, Id, Ledger, Owned
+from netplan_tproxy.state.journal import JournalFile
+from netplan_tproxy.state.ledger import LedgerFile
+from netplan_tproxy.state.pending import Pending, PendingFile
+from netplan_tproxy.state.site_record import SiteRecord
+from netplan_tproxy.state.store import Store
+from netplan_tproxy.system.process import Process
 
 
-@dataclass(frozen=True)
-class Pending:
-    """A change that is made and goes back at ``deadline``, seconds since boot."""
-
-    run: str
-    deadline: float
-    watchdog: Process
-    ledger: dict[Id, Owned]
-    site: Applied | None = None
-
-    @property
-    def left(self) -> float:
-        """Seconds until it goes back."""
-        return max(0.0, self.deadline - now())
-
-
-class State(Records):
+class State:
     """The state directory of one network namespace. ``root`` as in ``--state-dir``."""
 
     def __init__(self, root: str, netns: int, kinds: Kinds) -> None:
-        super().__init__(root, netns)
-        self._kinds = kinds
-        # Written down with the next ledger; None: what is written down already stays.
-        self.site: Applied | None = None
+        self._store = Store(root, netns)
+        self._ledger = LedgerFile(self._store, kinds)
+        self._journal = JournalFile(self._store, kinds)
+        self._pending = PendingFile(self._store, kinds)
+
+    @contextlib.contextmanager
+    def lock(self, timeout: float) -> Iterator[None]:
+        """Hold the lock. Raises LockedError after ``timeout`` seconds, TproxyError."""
+        with self._store.lock(timeout, self._drop_leftovers):
+            yield
+
+    def after_fork(self) -> None:
+        """Leave the lock to the parent."""
+        self._store.after_fork()
 
     def _drop_leftovers(self) -> None:
         """Remove what says nothing: empty, done with, or of a kernel that is gone."""
-        (self._directory / "left.json").unlink(missing_ok=True)
+        self._pending.forget_left()
         with contextlib.suppress(DamagedError):
             if self.interrupted() or self.pending():
                 return
             self.abandon()
-            self.release()
-            if not self.ledger():
-                (self._directory / "ledger.json").unlink(missing_ok=True)
+            self._pending.remove()
+            # As long as a journal is there, the ledger must say that its run is over.
+            if not self.ledger() and not self._journal.exists():
+                self._ledger.remove()
 
-    # ledger
+    # what we own
 
     def ledger(self) -> dict[Id, Owned]:
         """Read what we own; empty when nothing was ever applied (or in another boot)."""
-        return self._owned(self._values("ledger.json"), "ledger.json")
+        return self._ledger.owned()
 
-    def _owned(self, values: dict[str, Any] | None, name: str) -> dict[Id, Owned]:
-        found = {}
-        try:
-            for entry in values["owned"] if values else []:
-                ours = from_json(self._kinds, entry["ours"])
-                if ours is not None:
-                    found[ours.id] = Owned(ours, from_json(self._kinds, entry["before"]))
-        except (KeyError, TypeError, AttributeError, ValueError) as nonsense:
-            raise self._unreadable(name) from nonsense
-        return found
+    def site_record(self) -> SiteRecord | None:
+        """Read which site file was applied last; None where that is not on record."""
+        return self._ledger.site()
 
-    def _write_ledger(self, ledger: Ledger, run: str | None) -> None:
-        owned = [
-            {"ours": to_json(mine.ours), "before": to_json(mine.before)} for mine in ledger.values()
-        ]
-        site = self.site or self.applied()
-        values = {"run": run, "site": site.to_json() if site else None, "owned": owned}
-        self._replace("ledger.json", {**self._stamp, **values})
+    def commit(self, ledger: Ledger, site: SiteRecord | None = None) -> None:
+        """Make ``ledger`` the truth; from here on the run counts as done.
 
-    def applied(self) -> Applied | None:
-        """Read which site file the ledger came of; None where that is not on record."""
-        return self._site(self._values("ledger.json"), "ledger.json")
-
-    def _site(self, values: dict[str, Any] | None, name: str) -> Applied | None:
-        try:
-            return applied.from_json(values.get("site")) if values else None
-        except (KeyError, TypeError, ValueError) as nonsense:
-            raise self._unreadable(name) from nonsense
-
-    def set_aside(self) -> Path:
-        """Keep a journal that can't be read under another name; give its path."""
-        aside = self._journal.with_name(f"journal.damaged-{os.urandom(4).hex()}")
-        self._journal.rename(aside)
-        return aside
-
-    # a change that awaits its confirmation
-
-    def hold(self, ledger: Ledger, deadline: float, watchdog: Process | None) -> str:
-        """Write down that the run under way waits until ``deadline``, seconds since boot.
-
-        Gives the name of that run.
+        ``site`` None: the one on record stays. Raises OSError or TproxyError, and then
+        nothing has changed.
         """
-        header, _ = self._journaled()
-        run = str(header["run"]) if header else ""
-        pending = {
-            **self._stamp,
-            "run": run,
-            "deadline": deadline,
-            "watchdog": [watchdog.pid, watchdog.started] if watchdog else [0, 0],
-            "site": self.site.to_json() if self.site else None,
-            "owned": [
-                {"ours": to_json(mine.ours), "before": to_json(mine.before)}
-                for mine in ledger.values()
-            ],
-        }
-        self._replace("pending.json", pending)
-        return run
-
-    def pending(self) -> Pending | None:
-        """Read what awaits its confirmation; None once it is confirmed or taken back."""
-        values = self._values("pending.json")
-        header, _ = self._journaled()
-        run = str(values.get("run")) if values else ""
-        if values is None or header is None or header.get("run") != run or self.committed(run):
-            return None
-        try:
-            pid, begun = values["watchdog"]
-            return Pending(
-                str(values["run"]),
-                float(values["deadline"]),
-                Process(int(pid), int(begun)),
-                self._owned(values, "pending.json"),
-                self._site(values, "pending.json"),
-            )
-        except (KeyError, TypeError, ValueError) as nonsense:
-            raise self._unreadable("pending.json") from nonsense
-
-    def confirm(self, pending: Pending) -> None:
-        """Make what was held the truth."""
-        self.site = pending.site
-        self.commit(pending.ledger)
-        with contextlib.suppress(OSError):
-            self.release()
-
-    def release(self) -> None:
-        """Nothing awaits its confirmation any more."""
-        (self._directory / "pending.json").unlink(missing_ok=True)
-
-    def tell_left(self, run: str, left: Sequence[str]) -> None:
-        """Write down what this run's change, taken back, left to others."""
-        if left:
-            self._replace("left.json", {**self._stamp, "run": run, "left": list(left)})
-
-    def left(self, run: str) -> list[str]:
-        """Read what that was."""
-        values = self._values("left.json") or {}
-        return [str(line) for line in values.get("left", [])] if values.get("run") == run else []
+        self._ledger.write(ledger, site or self.site_record(), self._journal.run())
+        with contextlib.suppress(OSError, TproxyError):
+            self._drop_leftovers()
 
     def committed(self, run: str) -> bool:
         """Whether the ledger is the one of this run."""
-        return (self._values("ledger.json") or {}).get("run") == run
+        return self._ledger.run() == run
 
-    # journal
-
-    @property
-    def _journal(self) -> Path:
-        return self._directory / "journal.jsonl"
+    # the run under way
 
     def begin(self, changes: Sequence[Change]) -> None:
-        """Write down all changes of a run, with both their ends, before the first."""
-        pairs = [[to_json(change.before), to_json(change.after)] for change in changes]
+        """Write down all changes of a run, before the first. Raises TproxyError."""
         try:
-            values = {**self._stamp, "run": os.urandom(8).hex(), "changes": pairs}
-            write_file(self._journal, json.dumps(values) + "\n", os.O_TRUNC)
-            sync_directory(self._directory)
-        except OSError as refusal:
+            self._journal.begin(changes)
+        except TproxyError:
             self.abandon()
-            message = f"{self._journal}: {refusal.strerror}; nothing was touched"
-            raise TproxyError(message) from refusal
+            raise
 
-    def intend(self, index: int) -> None:
-        """Write down that change number ``index`` is being made."""
-        write_file(self._journal, f"{index}\n", os.O_APPEND)
-
-    def commit(self, ledger: Ledger) -> None:
-        """Make ``ledger`` the truth; from here on the run counts as done."""
-        header, _ = self._journaled()
-        self._write_ledger(ledger, header.get("run") if header else None)
-        with contextlib.suppress(OSError, TproxyError):
-            self._drop_leftovers()
+    def intend(self, first: int, last: int) -> None:
+        """Write down that the changes ``first`` to ``last`` are being made. Raises OSError."""
+        self._journal.intend(first, last)
 
     def abandon(self) -> None:
         """Forget the run under way: everything is as before."""
         # One that stays makes the next run look twice at what it says, no more.
         with contextlib.suppress(OSError):
-            self._journal.unlink()
+            self._journal.remove()
 
     def interrupted(self) -> list[Change]:
         """Give the changes that a killed run had begun; empty when there was none."""
-        header, lines = self._journaled()
-        if not header:
+        run = self._journal.run()
+        if run is not None and run == self._ledger.run():
             return []
-        done = self._values("ledger.json") or {}
-        try:
-            if header["run"] == done.get("run"):
-                return []
-            pairs = [
-                Change(from_json(self._kinds, before), from_json(self._kinds, after))
-                for before, after in header["changes"]
-            ]
-            return [pairs[int(line)] for line in lines]
-        except (ValueError, KeyError, TypeError, IndexError, AttributeError) as nonsense:
-            raise self._unreadable("journal.jsonl") from nonsense
+        return self._journal.begun()
 
-    def _journaled(self) -> tuple[dict[str, Any] | None, list[str]]:
-        """Read the header of this boot's journal, None without one, and the intents."""
-        # A line without its end was being written when its writer was killed: a header means
-        # that nothing was touched yet, an intent that its change was not begun.
-        lines = self._read("journal.jsonl").split("\n")[:-1]
-        try:
-            header = json.loads(lines[0]) if lines else None
-            return (header if lines and self._of_this_boot(header) else None), lines[1:]
-        except ValueError as nonsense:
-            raise self._unreadable("journal.jsonl") from nonsense
+    def set_aside(self) -> Path:
+        """Keep a journal that can't be read under another name; give its path."""
+        return self._journal.set_aside()
+
+    # a change that awaits its confirmation
+
+    def hold(
+        self,
+        ledger: Ledger,
+        site: SiteRecord | None,
+        deadline: float,
+        watchdog: Process | None,
+    ) -> str:
+        """Write down that the run under way waits until ``deadline``, seconds since boot.
+
+        Gives the name of that run.
+        """
+        run = self._journal.run() or ""
+        self._pending.write(run, deadline, watchdog, ledger, site)
+        return run
+
+    def pending(self) -> Pending | None:
+        """Read what awaits its confirmation; None once it is confirmed or taken back."""
+        pending = self._pending.read()
+        if pending is None or self._journal.run() != pending.run or self.committed(pending.run):
+            return None
+        return pending
+
+    def confirm(self, pending: Pending) -> None:
+        """Make what was held the truth."""
+        self.commit(pending.ledger, pending.site)
+        with contextlib.suppress(OSError):
+            self.release()
+
+    def release(self) -> None:
+        """Nothing awaits its confirmation any more."""
+        self._pending.remove()
+
+    def tell_left(self, run: str, left: Sequence[str]) -> None:
+        """Write down what this run's change, taken back, left to others."""
+        self._pending.tell_left(run, left)
+
+    def left(self, run: str) -> list[str]:
+        """Read what that was."""
+        return self._pending.left(run)

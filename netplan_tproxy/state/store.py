@@ -1,4 +1,4 @@
-"""The files of a state directory: locked, private, stamped with boot and format."""
+"""The files of a state directory: locked, private, stamped with the boot and the format."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import contextlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -16,24 +16,34 @@ from netplan_tproxy.system.files import locked, require_private, sync_directory,
 FORMAT = 1
 _MOST_TRIES = 100
 
+Values = dict[str, Any]
 
-class Records:
-    """Files below ``ROOT/NETNS``. ``_drop_leftovers`` says which of them say nothing."""
+
+class Store:
+    """Files below ``ROOT/NETNS``; each says of which boot it is, and in which format."""
 
     def __init__(self, root: str, netns: int) -> None:
         self._root = Path(root)
         self._directory = self._root / str(netns)
-        self._stamp = {"format": FORMAT, "boot": _boot_id()}
+        self.stamp: Values = {"format": FORMAT, "boot": _boot_id()}
         self._lock_fd = -1
 
+    def path(self, name: str) -> Path:
+        """Where a file is."""
+        return self._directory / name
+
     @contextlib.contextmanager
-    def lock(self, timeout: float) -> Iterator[None]:
-        """Hold the lock. Raises LockedError after ``timeout`` seconds."""
+    def lock(self, timeout: float, tidy: Callable[[], None]) -> Iterator[None]:
+        """Hold the lock; ``tidy`` is called under it first.
+
+        Raises LockedError after ``timeout`` seconds, TproxyError where the directory is not
+        ours alone.
+        """
         deadline = time.monotonic() + timeout
         fd = None
         for _ in range(_MOST_TRIES):
             self._make_directory()
-            fd = locked(self._directory / "lock", deadline)
+            fd = locked(self.path("lock"), deadline)
             if fd is not None:
                 break
         else:
@@ -42,7 +52,7 @@ class Records:
         try:
             os.ftruncate(fd, 0)
             os.pwrite(fd, f"{os.getpid()}\n".encode(), 0)
-            self._drop_leftovers()
+            tidy()
             self._lock_fd = fd
             yield
         finally:
@@ -56,6 +66,72 @@ class Records:
             os.close(self._lock_fd)
             self._lock_fd = -1
 
+    def replace(self, name: str, values: Values) -> None:
+        """Write a file in one step, stamped. Raises OSError, and then the old one stands."""
+        path = self.path(name)
+        aside = path.with_suffix(".new")
+        write_file(aside, json.dumps({**self.stamp, **values}, indent=1) + "\n", os.O_TRUNC)
+        aside.rename(path)
+        self.sync()
+
+    def sync(self) -> None:
+        """Bring the names of the files to the disk, where that is possible.
+
+        Who is killed needs none of it, and after a loss of power the boot id says that the
+        files mean nothing. So a refusal changes nothing: the rename has taken effect.
+        """
+        with contextlib.suppress(OSError):
+            sync_directory(self._directory)
+
+    def remove(self, name: str) -> None:
+        """Remove a file; none is fine. Raises OSError."""
+        self.path(name).unlink(missing_ok=True)
+
+    def values(self, name: str) -> Values | None:
+        """Parse a file; None when there is none of this boot. Raises TproxyError."""
+        text = self.read(name)
+        if not text:
+            return None
+        try:
+            values = json.loads(text)
+            return values if self.of_this_boot(values) else None
+        except ValueError as nonsense:
+            raise self.unreadable(name) from nonsense
+
+    def read(self, name: str) -> str:
+        """Read a whole file; "" when there is none. Raises TproxyError."""
+        path = self.path(name)
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            with os.fdopen(fd, encoding="utf-8") as file:
+                require_private(self._root)
+                require_private(self._directory)
+                return file.read()
+        except FileNotFoundError:
+            return ""
+        except UnicodeError as nonsense:
+            raise self.unreadable(name) from nonsense
+        except OSError as refusal:
+            message = f"{path}: {refusal.strerror}; nothing was touched"
+            raise TproxyError(message) from refusal
+
+    def unreadable(self, name: str) -> DamagedError:
+        """Give the error for a file that says nothing sensible."""
+        return DamagedError(
+            f"{self.path(name)}: damaged, or of another version; move it away and run "
+            "again: what carries our sign is found without it; nothing was touched"
+        )
+
+    def of_this_boot(self, values: Any) -> bool:
+        """Whether it describes this kernel. Raises ValueError for a format we don't know."""
+        if not isinstance(values, dict) or not isinstance(values.get("boot"), str):
+            raise ValueError(values)  # noqa: TRY004 - what the text says is wrong, not its type
+        if values.get("boot") != self.stamp["boot"]:
+            return False
+        if values.get("format") != FORMAT:
+            raise ValueError(values.get("format"))
+        return True
+
     def _make_directory(self) -> None:
         try:
             for directory in (self._root, self._directory):
@@ -66,66 +142,12 @@ class Records:
             message = f"state directory {self._directory}: {refusal.strerror}; nothing was touched"
             raise TproxyError(message) from refusal
 
-    def _drop_leftovers(self) -> None:
-        raise NotImplementedError
-
     def _remove_when_empty(self) -> None:
         with contextlib.suppress(OSError):
             if {path.name for path in self._directory.iterdir()} == {"lock"}:
-                (self._directory / "lock").unlink()
+                self.remove("lock")
                 self._directory.rmdir()
                 self._root.rmdir()
-
-    def _replace(self, name: str, values: dict[str, Any]) -> None:
-        path = self._directory / name
-        aside = path.with_suffix(".new")
-        write_file(aside, json.dumps(values, indent=1) + "\n", os.O_TRUNC)
-        aside.rename(path)
-        sync_directory(self._directory)
-
-    def _values(self, name: str) -> dict[str, Any] | None:
-        """Parse a file; None when there is none of this boot."""
-        text = self._read(name)
-        if not text:
-            return None
-        try:
-            values = json.loads(text)
-            return values if self._of_this_boot(values) else None
-        except ValueError as nonsense:
-            raise self._unreadable(name) from nonsense
-
-    def _read(self, name: str) -> str:
-        """Read a whole file of ours; "" when there is none. Raises TproxyError."""
-        path = self._directory / name
-        try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
-            with os.fdopen(fd, encoding="utf-8") as file:
-                require_private(self._root)
-                require_private(self._directory)
-                return file.read()
-        except FileNotFoundError:
-            return ""
-        except UnicodeError as nonsense:
-            raise self._unreadable(name) from nonsense
-        except OSError as refusal:
-            message = f"{path}: {refusal.strerror}; nothing was touched"
-            raise TproxyError(message) from refusal
-
-    def _unreadable(self, name: str) -> DamagedError:
-        return DamagedError(
-            f"{self._directory / name}: damaged, or of another version; move it away and run "
-            "again: what carries our sign is found without it; nothing was touched"
-        )
-
-    def _of_this_boot(self, values: Any) -> bool:
-        """Whether it describes this kernel. Raises ValueError for a format we don't know."""
-        if not isinstance(values, dict) or not isinstance(values.get("boot"), str):
-            raise ValueError(values)  # noqa: TRY004 - what the text says is wrong, not its type
-        if values.get("boot") != self._stamp["boot"]:
-            return False
-        if values.get("format") != FORMAT:
-            raise ValueError(values.get("format"))
-        return True
 
 
 def _boot_id() -> str:

@@ -14,39 +14,11 @@ import os
 import signal
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
-from pathlib import Path
+
+from netplan_tproxy.system.process import Process, since_boot, started
 
 _INTERVAL = 0.1
 _STANDARD = (0, 1, 2)
-
-
-@dataclass(frozen=True)
-class Process:
-    """A process that can be told from a later one with the same number."""
-
-    pid: int
-    started: int
-
-    @property
-    def alive(self) -> bool:
-        """Whether it still runs (proc(5): field 22 of stat is its start, in clock ticks)."""
-        return started(self.pid) == self.started
-
-
-def started(pid: int) -> int:
-    """Give the start time of a process; 0 when there is none, or it is a zombie."""
-    try:
-        stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        return 0
-    fields = stat.rpartition(")")[2].split()
-    return 0 if fields[0] in "ZX" else int(fields[19])
-
-
-def now() -> float:
-    """Give seconds since boot; the time in suspend counts (CLOCK_BOOTTIME)."""
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def spawn(
@@ -96,7 +68,7 @@ def _detach() -> None:
 
 def _watch(waiting: Callable[[], float | None], go_back: Callable[[], None]) -> None:
     while (deadline := waiting()) is not None:
-        left = deadline - now()
+        left = deadline - since_boot()
         if left <= 0:
             go_back()
             return

@@ -6,8 +6,8 @@ from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from netplan_tproxy.commands import run
 from netplan_tproxy.kinds import all_kinds
+from netplan_tproxy.reconcile import session
 from netplan_tproxy.resource.kind import Kind
 
 if TYPE_CHECKING:
@@ -70,7 +70,7 @@ def sabotaged(
     sabotage = Sabotage(act, set(at), done=done)
     with monkeypatch.context() as patch:
         wrapped = {name: _Wrapped(kind, sabotage) for name, kind in all_kinds().items()}
-        patch.setattr(run, "all_kinds", lambda: wrapped)
+        patch.setattr(session, "all_kinds", lambda: wrapped)
         yield sabotage
 
 

@@ -9,6 +9,7 @@ import pytest
 
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.reconcile.transaction import observe
+from netplan_tproxy.state.ledger import LedgerFile
 from netplan_tproxy.state.state import State
 from tests.apply.sabotage import raising, sabotaged
 from tests.apply.support import CHANGES, SITE, STATE, Host, unchanged
@@ -160,17 +161,18 @@ def test_when_nothing_can_be_observed_any_more_it_says_so(
     assert diff_snapshots(before, host.stare()) == []
 
 
-@pytest.mark.parametrize("method", ["begin", "intend", "_write_ledger"])
+@pytest.mark.parametrize("method", ["begin", "intend", "write"])
 def test_a_full_state_directory_leaves_everything_as_it_was(
     host: Host, monkeypatch: pytest.MonkeyPatch, method: str
 ) -> None:
     full = OSError(errno.ENOSPC, "No space left on device")
-    target = "netplan_tproxy.state.state.write_file" if method == "begin" else None
+    target = "netplan_tproxy.state.journal.write_file" if method == "begin" else None
     with unchanged(host.stare), monkeypatch.context() as patch:
         if target:
             patch.setattr(target, lambda *_: raising(full)())
         else:
-            patch.setattr(State, method, lambda *_: raising(full)())
+            owner = LedgerFile if method == "write" else State
+            patch.setattr(owner, method, lambda *_: raising(full)())
         done = host.apply()
     outcome = "nothing was touched" if method == "begin" else "everything was put back"
     assert done.code == (1 if method == "begin" else 3)

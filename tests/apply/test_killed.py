@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netplan_tproxy.state.ledger import LedgerFile
 from netplan_tproxy.state.state import State
 from tests.apply.sabotage import raising, sabotaged
 from tests.apply.support import CHANGES, SITE, STATE, Host, unchanged
@@ -144,12 +145,15 @@ def test_killed_on_the_way_back_is_no_different(
         looks(host, before)
 
 
-@pytest.mark.parametrize("moment", ["begin", "_write_ledger", "abandon"])
+WRITER = {"write": LedgerFile}
+
+
+@pytest.mark.parametrize("moment", ["begin", "write", "abandon"])
 def test_killed_while_writing_things_down(
     host: Host, monkeypatch: pytest.MonkeyPatch, moment: str
 ) -> None:
     def run() -> None:
-        monkeypatch.setattr(State, moment, lambda *_: die())
+        monkeypatch.setattr(WRITER.get(moment, State), moment, lambda *_: die())
         host.run(str(host.site))
 
     before = host.look()
@@ -163,7 +167,7 @@ def test_killed_while_writing_things_down(
 
 
 def killed_destroy(host: Host, monkeypatch: pytest.MonkeyPatch, moment: str) -> None:
-    monkeypatch.setattr(State, moment, lambda *_: die())
+    monkeypatch.setattr(WRITER.get(moment, State), moment, lambda *_: die())
     host.run("--destroy")
 
 

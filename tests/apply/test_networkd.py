@@ -21,7 +21,7 @@ def test_who_runs_networkd_is_told_both_settings_when_something_changes(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        "netplan_tproxy.commands.run.removes_foreign", lambda: ("ManageForeignRoutes",)
+        "netplan_tproxy.commands.apply.removes_foreign", lambda: ("ManageForeignRoutes",)
     )
     assert TOLD in host.applied().out
     assert host.applied().out == ["no changes"]

@@ -8,7 +8,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.system.watchdog import started
+from netplan_tproxy.system.process import started
 from tests.apply.support import ROOT, Host
 from tests.lab import diff_snapshots
 

@@ -12,8 +12,8 @@ from typing import Self
 
 import pytest
 
-import netplan_tproxy.commands.run
 from netplan_tproxy.cli import main as cli
+from netplan_tproxy.commands import plan
 from netplan_tproxy.datapath import programs as datapath
 from netplan_tproxy.datapath.layouts import (
     CONFIG,
@@ -161,7 +161,7 @@ class Stage:
                 self.lab.host.sysctl(
                     f"net.{family}.conf.{device}.forwarding", int(setting.forwards)
                 )
-        self._patch.setattr(netplan_tproxy.commands.run, "load", lambda _: site_of(setting))
+        self._patch.setattr(plan, "load", lambda _: site_of(setting))
         with self.lab.host.entered():
             assert cli.main([]) == 0
         self._open()

@@ -13,10 +13,11 @@ from pathlib import Path
 import pytest
 
 from netplan_tproxy.cli import main as cli
-from netplan_tproxy.commands.completion import arguments, script
+from netplan_tproxy.cli.arguments import parser
+from netplan_tproxy.output.completion import arguments, script
 
 SHELLS = ["bash", "zsh", "fish"]
-LONG = [name for one in arguments(cli.parser()) for name in one.names if name.startswith("--")]
+LONG = [name for one in arguments(parser()) for name in one.names if name.startswith("--")]
 PROG = "tproxy-apply"
 
 
@@ -25,7 +26,7 @@ def scripts(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The scripts, and a place with things to complete."""
     made = tmp_path_factory.mktemp("completion")
     for shell in SHELLS:
-        (made / shell).write_text(script(cli.parser(), shell))
+        (made / shell).write_text(script(parser(), shell))
     place = made / "place"
     (place / "deeper").mkdir(parents=True)
     for name in ("site.yaml", "other.yml", "notes.txt"):
@@ -158,4 +159,4 @@ def test_nothing_is_offered_for_a_number(shell: str, scripts: Path) -> None:
 def test_the_option_prints_the_script(capsys: pytest.CaptureFixture[str]) -> None:
     for shell in SHELLS:
         assert cli.main(["--completion", shell]) == 0
-        assert capsys.readouterr() == (script(cli.parser(), shell), "")
+        assert capsys.readouterr() == (script(parser(), shell), "")

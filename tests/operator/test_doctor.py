@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netplan_tproxy.cli import main as cli
+from netplan_tproxy.cli.arguments import EX_USAGE
 from netplan_tproxy.datapath import features
 from netplan_tproxy.datapath.programs import program_source
 from netplan_tproxy.errors import KernelError, TproxyError
@@ -254,7 +255,7 @@ def test_the_report_is_json_with_a_stable_code_for_each_finding() -> None:
 def test_it_goes_with_no_other_mode(others: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as leaving:
         cli.main(["--doctor", *others])
-    assert leaving.value.code == cli.EX_USAGE
+    assert leaving.value.code == EX_USAGE
     assert capsys.readouterr().err.startswith("usage: tproxy-apply ")
 
 

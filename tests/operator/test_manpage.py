@@ -7,7 +7,7 @@ import subprocess
 from pathlib import Path
 
 from netplan_tproxy import errors
-from netplan_tproxy.cli import main as cli
+from netplan_tproxy.cli.arguments import EX_USAGE, parser
 from netplan_tproxy.cli.manpage import page
 
 ROOT = Path(__file__).parents[2]
@@ -17,20 +17,18 @@ KEPT = ROOT / "docs" / "tproxy-apply.8"
 def shown() -> str:
     """The page as man(1) shows it, unbroken."""
     words = ["mandoc", "-Tascii", "-Owidth=1000"]
-    done = subprocess.run(
-        words, input=page(cli.parser()), capture_output=True, text=True, check=True
-    )
+    done = subprocess.run(words, input=page(parser()), capture_output=True, text=True, check=True)
     return re.sub(r".\x08", "", done.stdout)
 
 
 def test_the_page_in_the_repository_is_current() -> None:
-    made = page(cli.parser())
+    made = page(parser())
     assert KEPT.read_text() == made, "run: make man"
 
 
 def test_mandoc_has_nothing_to_say_against_it() -> None:
     done = subprocess.run(
-        ["mandoc", "-Tlint"], input=page(cli.parser()), capture_output=True, text=True, check=False
+        ["mandoc", "-Tlint"], input=page(parser()), capture_output=True, text=True, check=False
     )
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
@@ -46,10 +44,10 @@ def test_groff_and_man_show_it_without_a_complaint() -> None:
 
 def test_every_option_stands_in_it_with_its_help() -> None:
     text = " ".join(shown().split())
-    for action in cli.parser()._actions:
+    for action in parser()._actions:
         for name in action.option_strings:
             assert name in text
-        expanded = cli.parser()._get_formatter()._expand_help(action)
+        expanded = parser()._get_formatter()._expand_help(action)
         assert " ".join(expanded.split())[1:] in text
 
 
@@ -58,4 +56,4 @@ def test_every_exit_code_of_an_error_stands_in_it() -> None:
     status = shown().split("EXIT STATUS")[1].split("FILES")[0]
     listed = {int(code) for code in re.findall(r"^ +(\d+)\s", status, re.MULTILINE)}
     assert {kind.exit_code for kind in kinds} <= listed
-    assert {0, 2, cli.EX_USAGE} <= listed
+    assert {0, 2, EX_USAGE} <= listed

@@ -18,7 +18,7 @@ from netplan_tproxy.output import plan as render
 from netplan_tproxy.output.style import Style
 from netplan_tproxy.resource.values import Change, Plan
 from netplan_tproxy.site.load import parse
-from netplan_tproxy.state.site_record import Applied, applied, diff_report, from_json
+from netplan_tproxy.state.site_record import SiteRecord, diff_report, from_json, record_of
 from tests.apply.support import SITE, Host
 
 if TYPE_CHECKING:
@@ -118,11 +118,11 @@ checks: [{ping: 1.1.1.1}]
 """
 
 
-def record(text: str) -> Applied:
-    return applied(parse(text, "site.yaml"), "/etc/site.yaml", 1.0)
+def record(text: str) -> SiteRecord:
+    return record_of(parse(text, "site.yaml"), "/etc/site.yaml", 1.0)
 
 
-def signed(before: Applied | None, after: Applied | None) -> list[str]:
+def signed(before: SiteRecord | None, after: SiteRecord | None) -> list[str]:
     keys = diff_report(before, after)["keys"]
     return [f"{one['sign']} {one['key']}: {one['value']}" for one in keys]
 

@@ -1,0 +1,209 @@
+"""The command line: the one parser, and what it read as ``Options``."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from typing import TYPE_CHECKING, NoReturn
+
+from netplan_tproxy import __version__
+from netplan_tproxy.cli import values
+
+if TYPE_CHECKING:
+    from netplan_tproxy.commands.options import Options
+    from netplan_tproxy.inspect.flow import Question
+
+EX_USAGE = 64
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> NoReturn:
+        self.print_usage(sys.stderr)
+        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
+
+
+def parser() -> argparse.ArgumentParser:
+    """Build the one argument parser."""
+    parser = _Parser(
+        prog="tproxy-apply",
+        description="Make this network namespace a transparent proxy, as a site file says.",
+        allow_abbrev=False,
+    )
+    parser.add_argument(
+        "site",
+        nargs="?",
+        metavar="site.yaml",
+        help="the desired state (default: /etc/netplan-tproxy/site.yaml)",
+    )
+    _add_commands(parser)
+    _add_options(parser)
+    _add_question(parser)
+    parser.add_argument(
+        "--root",
+        metavar="DIR",
+        default="/",
+        help="with --install-service: write below DIR (default: /)",
+    )
+    parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
+    return parser
+
+
+def _add_commands(parser: argparse.ArgumentParser) -> None:
+    mode = parser.add_mutually_exclusive_group()
+    mode.add_argument("--dry-run", action="store_true", help="show the plan, touch nothing")
+    mode.add_argument("--commit", action="store_true", help="keep what --confirm is waiting for")
+    mode.add_argument("--rollback", action="store_true", help="take it back at once")
+    mode.add_argument(
+        "--check", action="store_true", help="exit 2 if the kernel differs, touch nothing"
+    )
+    mode.add_argument(
+        "--status", action="store_true", help="what is set up here, and what it does at the moment"
+    )
+    mode.add_argument(
+        "--explain",
+        metavar="ADDRESS:PORT",
+        type=values.target,
+        help="what would become of a connection there, and what decides",
+    )
+    mode.add_argument(
+        "--doctor",
+        action="store_true",
+        help="look for what keeps this host from being a transparent proxy, and say what to do",
+    )
+    mode.add_argument(
+        "--install-service",
+        action="store_true",
+        help="write a systemd unit that applies the site file at boot, and a drop-in that keeps "
+        "systemd-networkd from taking it away",
+    )
+    mode.add_argument(
+        "--completion",
+        choices=("bash", "zsh", "fish"),
+        metavar="SHELL",
+        help="print the completion script for bash, zsh or fish",
+    )
+
+
+def _add_options(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--destroy", action="store_true", help="take away exactly what was put there"
+    )
+    parser.add_argument(
+        "--confirm",
+        metavar="SECONDS",
+        type=values.wait,
+        help="go back unless confirmed (Enter, or --commit elsewhere) in time",
+    )
+    parser.add_argument(
+        "--probe",
+        metavar="CMD",
+        action="append",
+        default=[],
+        help="a command that, if it succeeds before the change, must succeed after it",
+    )
+    parser.add_argument(
+        "--adopt",
+        action="store_true",
+        help="take over what others put in the way; --destroy puts it back",
+    )
+    parser.add_argument(
+        "--state-dir", metavar="DIR", help="journal and ledger (default: /run/netplan-tproxy)"
+    )
+    parser.add_argument(
+        "--lock-timeout",
+        metavar="SECONDS",
+        type=values.seconds,
+        default=10.0,
+        help="how long to wait for another run (default: 10)",
+    )
+    parser.add_argument(
+        "--diff",
+        action="store_true",
+        help="with --dry-run or --check: also what differs from the file applied last",
+    )
+    parser.add_argument(
+        "--color",
+        choices=("auto", "always", "never"),
+        default="auto",
+        help="colours: auto (default) on a terminal, unless NO_COLOR is set",
+    )
+    parser.add_argument(
+        "-v",
+        "--verbose",
+        action="store_true",
+        help="log every change with the kernel's answer; with --status: show more",
+    )
+    parser.add_argument(
+        "--json", action="store_true", help="one JSON document instead of lines, in every mode"
+    )
+    parser.add_argument(
+        "--watch",
+        metavar="SECONDS",
+        nargs="?",
+        type=values.interval,
+        const=2.0,
+        help="with --status: again every so often (default: 2), until Ctrl-C",
+    )
+
+
+def _add_question(parser: argparse.ArgumentParser) -> None:
+    asked = parser.add_argument_group("the connection of --explain")
+    asked.add_argument("--from", metavar="INTERFACE", dest="device", help="leaves or comes in by")
+    asked.add_argument("--source", metavar="ADDRESS", type=values.address, help="comes from there")
+    asked.add_argument("--user", metavar="NAME", help="whose socket it is (default: root)")
+    asked.add_argument("--cgroup", metavar="PATH", help="the cgroup of its socket")
+    asked.add_argument("--mark", metavar="NUMBER", type=values.mark, default=0, help="its mark")
+    asked.add_argument("--udp", action="store_true", help="it is UDP, not TCP")
+
+
+def command_of(args: argparse.Namespace) -> str:
+    """Name the command that was asked for (``commands.table``)."""
+    flags = ("dry_run", "check", "commit", "rollback", "status", "doctor", "install_service")
+    for flag in flags:
+        if getattr(args, flag):
+            return flag.replace("_", "-")
+    if args.completion:
+        return "completion"
+    return "apply" if args.explain is None else "explain"
+
+
+def options_of(args: argparse.Namespace) -> Options:
+    """Give what was asked for."""
+    from netplan_tproxy.commands.options import Options  # noqa: PLC0415 - --version does without
+
+    defaults = Options()
+    return Options(
+        command=command_of(args),
+        site=args.site or defaults.site,
+        site_named=bool(args.site),
+        destroy=args.destroy,
+        state_dir=args.state_dir or defaults.state_dir,
+        lock_timeout=args.lock_timeout,
+        confirm=args.confirm,
+        probes=tuple(args.probe),
+        adopt=args.adopt,
+        diff=args.diff,
+        watch=args.watch,
+        question=_question(args),
+        verbose=args.verbose,
+        root=args.root,
+        shell=args.completion or "",
+    )
+
+
+def _question(args: argparse.Namespace) -> Question | None:
+    if args.explain is None:
+        return None
+    from netplan_tproxy.inspect.flow import Question  # noqa: PLC0415 - for this command alone
+
+    to, port = args.explain
+    return Question(
+        target=to,
+        port=port,
+        protocol="udp" if args.udp else "tcp",
+        device=args.device or "",
+        source=args.source or "",
+        user=args.user or "",
+        cgroup=args.cgroup or "",
+        mark=args.mark,
+    )

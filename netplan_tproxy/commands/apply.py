@@ -1,0 +1,118 @@
+"""``tproxy-apply site.yaml`` and ``--destroy``: make the kernel so, all or nothing."""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+
+from netplan_tproxy.checks.run import asked_before
+from netplan_tproxy.commands import confirm
+from netplan_tproxy.commands.options import Environment, Options
+from netplan_tproxy.commands.plan import record, shown_plan, untouched, wanted
+from netplan_tproxy.commands.rollback import go_back
+from netplan_tproxy.errors import KernelError, RolledBackError, TproxyError
+from netplan_tproxy.kernel.host.capabilities import require_privileges
+from netplan_tproxy.output.progress import busy
+from netplan_tproxy.reconcile import transaction
+from netplan_tproxy.reconcile.session import Session, opened
+from netplan_tproxy.resource.values import Change, Ledger, Plan
+from netplan_tproxy.site.model import Site
+from netplan_tproxy.state.site_record import SiteRecord
+from netplan_tproxy.systemd.networkd import removes_foreign
+
+
+def carry_out(options: Options, environment: Environment) -> int:
+    """Apply the site file, or nothing of ours for ``--destroy``. Raises TproxyError."""
+    site = wanted(options)
+    require_privileges()
+    say, interrupts = environment.reporter.say, environment.interrupts
+    try:
+        with opened(options.state_dir, say, interrupts, adopt=options.adopt) as session:
+            with session.state.lock(options.lock_timeout):
+                session.set_damage_aside()
+                confirm.refuse_while_pending(session.state)
+                if session.state.pending() is not None:  # its watchdog is gone
+                    go_back(session, environment)
+                _Apply(session, site, options, environment).run()
+            if options.confirm is not None:
+                confirm.await_confirmation(session.state, options.confirm, say)
+    except KernelError as refusal:
+        raise untouched(refusal) from refusal
+    return 0
+
+
+@dataclass(frozen=True)
+class _Apply:
+    session: Session
+    site: Site | None
+    options: Options
+    environment: Environment
+
+    def run(self) -> None:
+        """Plan, show the plan and carry it out, under the lock."""
+        session, state = self.session, self.session.state
+        owned = session.owned()
+        if state.interrupted():
+            state.commit(owned)
+        plan = shown_plan(session, self.site, owned, self.options, self.environment.reporter)
+        new = record(self.site, self.options, time.time())
+        if plan.changes:
+            self._execute(plan, owned, new)
+        elif plan.ledger != owned or _says_otherwise(new, state.site_record()):
+            state.commit(plan.ledger or {}, new)
+
+    def _execute(self, plan: Plan, owned: Ledger, new: SiteRecord | None) -> None:
+        session, say = self.session, self.environment.reporter.say
+        if self.site is not None:
+            _warn_of_networkd(say)
+        checks = [*self.options.checks, *(self.site.checks if self.site else ())]
+        accept = asked_before(checks, say)
+        try:
+            transaction.execute(
+                plan, session.kinds, session.kernel, session.state, self.environment.interrupts,
+                building=partial(busy, "building maps and programs"),
+                accept=accept,
+                finish=self._finish(plan.ledger or {}, new),
+            )  # fmt: skip
+        except RolledBackError:
+            with contextlib.suppress(TproxyError):
+                transaction.settle(owned, session.kinds, session.kernel)
+            raise
+        if self.options.confirm is None:
+            transaction.settle(plan.ledger or {}, session.kinds, session.kernel)
+
+    def _finish(self, ledger: Ledger, new: SiteRecord | None) -> Callable[[Sequence[Change]], None]:
+        """Give what makes a change the truth, or what holds it until it is confirmed."""
+        state, seconds = self.session.state, self.options.confirm
+        if seconds is None:
+            return lambda _: state.commit(ledger, new)
+        return lambda made: confirm.hold(
+            state, ledger, new, seconds, partial(_undo, self.session, made)
+        )
+
+
+def _undo(session: Session, made: Sequence[Change]) -> list[str]:
+    """Undo a change that nobody confirmed, in the watchdog; give what is left to others."""
+    session.kernel.after_fork()
+    cause = TimeoutError("not confirmed")
+    left = transaction.undo(made, session.kinds, session.kernel, cause=cause, verified=True)
+    transaction.settle(session.state.ledger(), session.kinds, session.kernel)
+    return left
+
+
+def _says_otherwise(new: SiteRecord | None, old: SiteRecord | None) -> bool:
+    """Whether the file on record is another, though it comes to the same."""
+    return new is not None and not new.says_as(old)
+
+
+def _warn_of_networkd(say: Callable[[str], None]) -> None:
+    settings = removes_foreign()
+    if settings:
+        wanted_settings = " and ".join(f"{name}=no" for name in settings)
+        say(
+            "! systemd-networkd removes what others put there when it restarts: set "
+            f"{wanted_settings} below [Network] in /etc/systemd/networkd.conf"
+        )

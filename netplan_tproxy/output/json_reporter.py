@@ -1,0 +1,60 @@
+"""A command's output as one JSON document (schemas/output.schema.json)."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.output.document import envelope, errors_of
+from netplan_tproxy.output.reporter import Printer, Report
+
+Say = Callable[[str], None]
+
+
+class JsonReporter:
+    """``mode`` is the document's; ``plans``: it holds messages, a plan and errors."""
+
+    in_place = False
+
+    def __init__(self, print_line: Say, mode: str, *, plans: bool) -> None:
+        self._print = print_line
+        self._mode = mode
+        self._plans = plans
+        self._body: dict[str, Any] = {"messages": []}
+
+    def say(self, line: str) -> None:
+        """Keep a message."""
+        self._body["messages"].append(line)
+
+    def plan(self, report: Report) -> None:
+        """Keep the plan."""
+        self._body["plan"] = report
+
+    def site_diff(self, report: Report) -> None:
+        """Keep the difference."""
+        self._body["diff"] = report
+
+    def rendered(self, report: Report, lines: Printer, code: int = 0) -> Sequence[str]:
+        """Give the report's own document."""
+        del lines
+        return [envelope(self._mode, code, report).rstrip("\n")]
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Print such a document."""
+        for line in lines:
+            self._print(line)
+
+    def finish(self, code: int) -> None:
+        """Print the document of a run that plans."""
+        if self._plans:
+            self._print_body(code, [])
+
+    def fail(self, error: TproxyError) -> None:
+        """Print a document with the errors."""
+        self._print_body(error.exit_code, errors_of(error))
+
+    def _print_body(self, code: int, errors: list[dict[str, Any]]) -> None:
+        body = self._body if self._plans else {}
+        document = envelope(self._mode, code, {**body, "errors": errors})
+        self._print(document.rstrip("\n"))

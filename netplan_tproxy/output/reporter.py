@@ -1,0 +1,81 @@
+"""Where a command says what it has to say: lines for people, or one JSON document."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from netplan_tproxy.errors import SiteError, TproxyError
+from netplan_tproxy.output import plan as plan_text
+from netplan_tproxy.output.style import PLAIN, Style
+
+Report = Mapping[str, Any]
+Printer = Callable[[Style], Sequence[str]]
+Say = Callable[[str], None]
+
+
+class Reporter(Protocol):
+    """What commands need of it."""
+
+    in_place: bool
+    """Whether a picture is shown over the one before it: on a terminal."""
+
+    def say(self, line: str) -> None:
+        """Say one line that is no report."""
+
+    def plan(self, report: Report) -> None:
+        """Show a plan (``reconcile.report.plan_report``)."""
+
+    def site_diff(self, report: Report) -> None:
+        """Show how the file differs from the one applied last (``site_record.diff_report``)."""
+
+    def rendered(self, report: Report, lines: Printer, code: int = 0) -> Sequence[str]:
+        """Give what stands for a report: ``lines`` of it, or its document."""
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Show what ``rendered`` gave."""
+
+    def finish(self, code: int) -> None:
+        """Say the rest, once the exit code is known."""
+
+    def fail(self, error: TproxyError) -> None:
+        """Say what went wrong."""
+
+
+class LineReporter:
+    """For people: ``say`` prints to standard output, ``complain`` to standard error."""
+
+    def __init__(
+        self, say: Say, complain: Say, style: Style = PLAIN, *, in_place: bool = False
+    ) -> None:
+        self.say = say
+        self.in_place = in_place
+        self._complain = complain
+        self._style = style
+
+    def plan(self, report: Report) -> None:
+        """Show a plan."""
+        self.show(plan_text.lines(report, self._style))
+
+    def site_diff(self, report: Report) -> None:
+        """Show a difference of files."""
+        self.show(plan_text.diff_lines(report, self._style))
+
+    def rendered(self, report: Report, lines: Printer, code: int = 0) -> Sequence[str]:
+        """Give the lines."""
+        del report, code
+        return lines(self._style)
+
+    def show(self, lines: Sequence[str]) -> None:
+        """Print them."""
+        for line in lines:
+            self.say(line)
+
+    def finish(self, code: int) -> None:
+        """Say no more."""
+
+    def fail(self, error: TproxyError) -> None:
+        """Print the message; a line about a site file begins with its place instead."""
+        prefix = "" if isinstance(error, SiteError) else "tproxy-apply: "
+        for line in str(error).splitlines():
+            self._complain(f"{prefix}{line}")

@@ -1,0 +1,101 @@
+"""A change that is made and goes back unless it is confirmed in time (``--confirm``)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from netplan_tproxy.resource.kind import Kinds
+from netplan_tproxy.resource.values import Id, Ledger, Owned
+from netplan_tproxy.state.ledger import owned_as_json, owned_in, site_in
+from netplan_tproxy.state.site_record import SiteRecord
+from netplan_tproxy.state.store import Store
+from netplan_tproxy.system.process import Process, since_boot
+
+NAME = "pending.json"
+_LEFT = "left.json"
+
+
+@dataclass(frozen=True)
+class Pending:
+    """``ledger`` and ``site`` are the truth once ``run`` is confirmed.
+
+    It goes back at ``deadline``, seconds since boot; ``watchdog`` sees to that.
+    """
+
+    run: str
+    deadline: float
+    watchdog: Process
+    ledger: dict[Id, Owned]
+    site: SiteRecord | None = None
+
+    @property
+    def left(self) -> float:
+        """Seconds until it goes back."""
+        return max(0.0, self.deadline - since_boot())
+
+    @property
+    def overdue(self) -> bool:
+        """Whether it should have gone back, and nobody is left to do it."""
+        return self.left <= 0 and not self.watchdog.alive
+
+
+class PendingFile:
+    """``pending.json``, and ``left.json``: what a change that went back left to others."""
+
+    def __init__(self, store: Store, kinds: Kinds) -> None:
+        self._store = store
+        self._kinds = kinds
+
+    def write(
+        self,
+        run: str,
+        deadline: float,
+        watchdog: Process | None,
+        ledger: Ledger,
+        site: SiteRecord | None,
+    ) -> None:
+        """Write down that the change of ``run`` waits. Raises OSError."""
+        values = {
+            "run": run,
+            "deadline": deadline,
+            "watchdog": [watchdog.pid, watchdog.started] if watchdog else [0, 0],
+            "site": site.to_json() if site else None,
+            "owned": owned_as_json(ledger),
+        }
+        self._store.replace(NAME, values)
+
+    def read(self) -> Pending | None:
+        """Read what waits; None without one of this boot. Raises DamagedError."""
+        values = self._store.values(NAME)
+        if values is None:
+            return None
+        try:
+            pid, begun = values["watchdog"]
+            return Pending(
+                str(values["run"]),
+                float(values["deadline"]),
+                Process(int(pid), int(begun)),
+                owned_in(self._store, self._kinds, values, NAME),
+                site_in(self._store, values, NAME),
+            )
+        except (KeyError, TypeError, ValueError) as nonsense:
+            raise self._store.unreadable(NAME) from nonsense
+
+    def remove(self) -> None:
+        """Nothing waits any more. Raises OSError."""
+        self._store.remove(NAME)
+
+    def tell_left(self, run: str, left: Sequence[str]) -> None:
+        """Write down what the change of ``run``, taken back, left to others. Raises OSError."""
+        if left:
+            self._store.replace(_LEFT, {"run": run, "left": list(left)})
+
+    def left(self, run: str) -> list[str]:
+        """Read what that was."""
+        values = self._store.values(_LEFT) or {}
+        return [str(line) for line in values.get("left", [])] if values.get("run") == run else []
+
+    def forget_left(self) -> None:
+        """Remove what a run before this one left. Raises OSError."""
+        self._store.remove(_LEFT)
