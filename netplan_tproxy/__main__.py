@@ -1,7 +1,5 @@
 """``python -m netplan_tproxy``: the same as ``tproxy-apply``."""
 
-import sys
+from netplan_tproxy.cli.entry import run
 
-from netplan_tproxy.cli.main import main
-
-sys.exit(main())
+run()

@@ -74,3 +74,26 @@ class KernelError(TproxyError):
     def __init__(self, message: str, errno: int = 0) -> None:
         super().__init__(message)
         self.errno = errno
+
+
+class SignalledError(TproxyError):
+    """A signal ended the run; ``outcome`` says what has become of the host."""
+
+    code = "interrupted"
+
+    def __init__(self, number: int, outcome: str) -> None:
+        super().__init__(f"interrupted; {outcome}")
+        self.exit_code = 128 + number  # as the shell has it
+
+
+class UnexpectedError(TproxyError):
+    """Something that no other error stands for: this machine is short of something, or a bug."""
+
+    code = "unexpected"
+
+    def __init__(self, failure: Exception, outcome: str, *, before: bool) -> None:
+        words = getattr(failure, "strerror", None) or str(failure)
+        kind = type(failure).__name__
+        cause = words if isinstance(failure, OSError) else f"{kind}: {words}" if words else kind
+        super().__init__(f"{cause.replace(chr(10), ' ')}; {outcome} (-v shows where it failed)")
+        self.exit_code = 1 if before else 4

@@ -13,10 +13,11 @@ from netplan_tproxy.commands import confirm
 from netplan_tproxy.commands.options import Environment, Options
 from netplan_tproxy.commands.plan import record, shown_plan, untouched, wanted
 from netplan_tproxy.commands.rollback import go_back
-from netplan_tproxy.errors import KernelError, RolledBackError, TproxyError
+from netplan_tproxy.errors import KernelError, NotPutBackError, RolledBackError, TproxyError
 from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.output.progress import busy
 from netplan_tproxy.reconcile import transaction
+from netplan_tproxy.reconcile.outcome import APPLIED, HELD
 from netplan_tproxy.reconcile.session import Session, opened
 from netplan_tproxy.resource.values import Change, Ledger, Plan
 from netplan_tproxy.site.model import Site
@@ -61,8 +62,10 @@ class _Apply:
         new = record(self.site, self.options, time.time())
         if plan.changes:
             self._execute(plan, owned, new)
-        elif plan.ledger != owned or _says_otherwise(new, state.site_record()):
+            return
+        if plan.ledger != owned or _says_otherwise(new, state.site_record()):
             state.commit(plan.ledger or {}, new)
+        _settle(session, plan.ledger or {})
 
     def _execute(self, plan: Plan, owned: Ledger, new: SiteRecord | None) -> None:
         session, say = self.session, self.environment.reporter.say
@@ -82,16 +85,33 @@ class _Apply:
                 transaction.settle(owned, session.kinds, session.kernel)
             raise
         if self.options.confirm is None:
-            transaction.settle(plan.ledger or {}, session.kinds, session.kernel)
+            _settle(session, plan.ledger or {})
 
     def _finish(self, ledger: Ledger, new: SiteRecord | None) -> Callable[[Sequence[Change]], None]:
         """Give what makes a change the truth, or what holds it until it is confirmed."""
         state, seconds = self.session.state, self.options.confirm
-        if seconds is None:
-            return lambda _: state.commit(ledger, new)
-        return lambda made: confirm.hold(
-            state, ledger, new, seconds, partial(_undo, self.session, made)
-        )
+        outcome = self.environment.outcome
+
+        def commit(_: Sequence[Change]) -> None:
+            state.commit(ledger, new)
+            outcome.now = APPLIED
+            self.environment.interrupts.over()
+
+        def hold(made: Sequence[Change]) -> None:
+            undo = partial(_undo, self.session, made)
+            confirm.hold(state, ledger, new, seconds or 0.0, undo)
+            outcome.now = HELD
+
+        return commit if seconds is None else hold
+
+
+def _settle(session: Session, ledger: Ledger) -> None:
+    """Let go of what no undo needs any more, once the change is the truth."""
+    try:
+        transaction.settle(ledger, session.kinds, session.kernel)
+    except (TproxyError, OSError) as failure:
+        message = f"{failure}; everything else was done: run again to have this done too"
+        raise NotPutBackError(message) from failure
 
 
 def _undo(session: Session, made: Sequence[Change]) -> list[str]:

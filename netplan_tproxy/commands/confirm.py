@@ -16,7 +16,7 @@ from collections.abc import Callable
 from netplan_tproxy.errors import LockedError, NotPutBackError, RolledBackError, TproxyError
 from netplan_tproxy.reconcile.transaction import put_back
 from netplan_tproxy.resource.values import Ledger
-from netplan_tproxy.state.pending import Pending
+from netplan_tproxy.state.pending import Mark, Pending
 from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.state import State
 from netplan_tproxy.system.process import since_boot
@@ -45,17 +45,26 @@ def hold(
     ``site`` are the truth once it is confirmed.
     """
     deadline = since_boot() + seconds
+    mark = state.pending_mark()
 
     def waiting() -> float | None:
-        found = _still(state, run)
-        return found.deadline if found is not None else None
+        pending = _still(state, run)
+        if pending is not None:
+            mark.refresh()
+            return pending.deadline
+        # Where the mark was not released but lost (somebody removed the state directory),
+        # nobody can confirm any more: the change goes back.
+        return 0.0 if mark.lost else None
 
     def go_back() -> None:
         with state.lock(_LOCK_TIMEOUT):
             if waiting() is not None:
-                state.tell_left(run, undo())
+                left = undo()
+                if left or mark.lost:
+                    state.tell_left(run, left)
                 state.abandon()
                 state.release()
+                mark.forget()
 
     try:
         run = state.hold(ledger, site, deadline, None)
@@ -94,14 +103,22 @@ def rollback(state: State, lock_timeout: float, say: Say) -> bool:
 
     ``say`` is told the outcome. Raises NotPutBackError when that does not come to pass.
     """
+    pending = _asked_back(state, lock_timeout)
+    if pending is None:
+        return False
+    with state.pending_mark() as mark:
+        say(put_back(_gone_back(state, pending, mark)))
+    return True
+
+
+def _asked_back(state: State, lock_timeout: float) -> Pending | None:
+    """Let the time of what awaits its confirmation be over; None without a watchdog to ask."""
     with state.lock(lock_timeout):
         pending = state.pending()
         if pending is None or not pending.watchdog.alive:
-            return False
+            return None
         state.hold(pending.ledger, pending.site, 0.0, pending.watchdog)
-    _until_settled(state, pending, _SLACK)
-    say(put_back(state.left(pending.run)))
-    return True
+        return pending
 
 
 def await_confirmation(state: State, seconds: float, say: Say) -> None:
@@ -112,28 +129,35 @@ def await_confirmation(state: State, seconds: float, say: Say) -> None:
     terminal = sys.stdin is not None and sys.stdin.isatty()
     enter = "press Enter, or " if terminal else ""
     say(f"goes back in {seconds:.0f} s: {enter}run tproxy-apply --commit to keep it")
-    try:
-        while (found := _still(state, pending.run)) is not None and found.left > 0:
-            if not found.watchdog.alive:
-                break
-            if not terminal:
-                time.sleep(_INTERVAL)
-            elif select.select([sys.stdin], [], [], _INTERVAL)[0]:
-                terminal = bool(sys.stdin.readline())
-                if terminal:
-                    with contextlib.suppress(TproxyError):
-                        commit(state, _LOCK_TIMEOUT, say)
-    except Interrupted as interrupt:
-        if interrupt.number == signal.SIGHUP:
-            # The session is lost, maybe by what we did: the watchdog waits for a new one.
-            raise
-        rollback(state, _LOCK_TIMEOUT, lambda _: None)
-        message = f"interrupted; {put_back(state.left(pending.run))}"
-        raise RolledBackError(message) from interrupt
-    _until_settled(state, pending, _SLACK)
-    if not state.committed(pending.run):
-        message = f"not confirmed in time; {put_back(state.left(pending.run))}"
-        raise RolledBackError(message)
+    why = "not confirmed in time"
+    with state.pending_mark() as mark:
+        try:
+            _wait(state, pending.run, mark, say, terminal=terminal)
+        except Interrupted as interrupt:
+            if interrupt.number == signal.SIGHUP:
+                # The session is lost, maybe by what we did: the watchdog waits for a new one.
+                raise
+            why = "interrupted"
+            _asked_back(state, _LOCK_TIMEOUT)
+        _until_settled(state, pending, mark)
+        if not state.committed(pending.run):
+            message = f"{why}; {put_back(_gone_back(state, pending, mark))}"
+            raise RolledBackError(message)
+
+
+def _wait(state: State, run: str, mark: Mark, say: Say, *, terminal: bool) -> None:
+    """Wait until the run is confirmed, or taken back, or its time is over."""
+    while (pending := _still(state, run)) is not None and pending.left > 0:
+        mark.refresh()
+        if not pending.watchdog.alive:
+            return
+        if not terminal:
+            time.sleep(_INTERVAL)
+        elif select.select([sys.stdin], [], [], _INTERVAL)[0]:
+            terminal = bool(sys.stdin.readline())
+            if terminal:
+                with contextlib.suppress(TproxyError):
+                    commit(state, _LOCK_TIMEOUT, say)
 
 
 def _still(state: State, run: str) -> Pending | None:
@@ -141,9 +165,30 @@ def _still(state: State, run: str) -> Pending | None:
     return found if found is not None and found.run == run else None
 
 
-def _until_settled(state: State, pending: Pending, seconds: float) -> None:
-    deadline = time.monotonic() + seconds
+def _gone_back(state: State, pending: Pending, mark: Mark) -> list[str]:
+    """Wait until the watchdog has gone back; give what it left to others.
+
+    Raises NotPutBackError where nothing says so.
+    """
+    _until_settled(state, pending, mark)
+    if not mark.lost:
+        return state.left(pending.run) or []
+    deadline = time.monotonic() + _SLACK
+    while (left := state.left(pending.run)) is None and time.monotonic() < deadline:
+        time.sleep(_INTERVAL)
+    if left is None:
+        message = (
+            "not confirmed, and the state directory, which was removed meanwhile, does not say "
+            "what has become of the change: see tproxy-apply --status"
+        )
+        raise NotPutBackError(message)
+    return left
+
+
+def _until_settled(state: State, pending: Pending, mark: Mark) -> None:
+    deadline = time.monotonic() + _SLACK
     while (found := _still(state, pending.run)) is not None:
+        mark.refresh()
         if not found.watchdog.alive or time.monotonic() > deadline:
             message = "the change has not gone back as it should have: run tproxy-apply --rollback"
             raise NotPutBackError(message)

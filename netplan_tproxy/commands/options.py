@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from netplan_tproxy.output.reporter import Reporter
 from netplan_tproxy.paths import DEFAULT_SITE, DEFAULT_STATE
+from netplan_tproxy.reconcile.outcome import Outcome
 from netplan_tproxy.site.model import Check
 from netplan_tproxy.system.signals import Interrupts
 
@@ -54,9 +55,11 @@ class Options:
 class Environment:
     """What a command has besides its options: nothing else touches the world's output.
 
-    ``parser`` makes the argument parser, for those who describe it.
+    ``outcome`` is kept true by whoever changes this host. ``parser`` makes the argument
+    parser, for those who describe it.
     """
 
     reporter: Reporter
     interrupts: Interrupts
+    outcome: Outcome
     parser: Callable[[], argparse.ArgumentParser]

@@ -105,10 +105,16 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
         except BaseException as failure:
             left = undo(made, kinds, kernel, cause=failure, verified=verified)
             journal.abandon()
-            if left or isinstance(failure, TproxyError | OSError):
-                message = f"{str(failure) or 'interrupted'}; {put_back(left)}"
+            if left or isinstance(failure, TproxyError | OSError | MemoryError):
+                message = f"{_cause(failure)}; {put_back(left)}"
                 raise RolledBackError(message) from failure
             raise
+
+
+def _cause(failure: BaseException) -> str:
+    if isinstance(failure, MemoryError):
+        return "out of memory"
+    return str(failure) or "interrupted"
 
 
 def settle(ledger: Ledger, kinds: Kinds, kernel: Kernel) -> None:
@@ -154,7 +160,7 @@ def undo(
         differing = [f"not known what: {failure}"]
     if differing:
         named = "; ".join([*differing, *failures])
-        message = f"{str(cause) or 'interrupted'}; could not put back: {named}"
+        message = f"{_cause(cause)}; could not put back: {named}"
         raise NotPutBackError(message)
     return [f"{now.title}: {why}" for now, why in left.values()]
 

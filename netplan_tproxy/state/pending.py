@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Self
 
 from netplan_tproxy.resource.kind import Kinds
 from netplan_tproxy.resource.values import Id, Ledger, Owned
@@ -63,7 +67,9 @@ class PendingFile:
             "site": site.to_json() if site else None,
             "owned": owned_as_json(ledger),
         }
-        self._store.replace(NAME, values)
+        with self.mark() as replaced:
+            self._store.replace(NAME, values)
+            replaced.release()
 
     def read(self) -> Pending | None:
         """Read what waits; None without one of this boot. Raises DamagedError."""
@@ -84,18 +90,63 @@ class PendingFile:
 
     def remove(self) -> None:
         """Nothing waits any more. Raises OSError."""
-        self._store.remove(NAME)
+        with self.mark() as mark:
+            mark.release()
+            self._store.remove(NAME)
+
+    def mark(self) -> Mark:
+        """Hold the file open, for who waits for its end."""
+        return Mark(self._store.path(NAME))
 
     def tell_left(self, run: str, left: Sequence[str]) -> None:
         """Write down what the change of ``run``, taken back, left to others. Raises OSError."""
-        if left:
-            self._store.replace(_LEFT, {"run": run, "left": list(left)})
+        self._store.replace(_LEFT, {"run": run, "left": list(left)})
 
-    def left(self, run: str) -> list[str]:
-        """Read what that was."""
+    def left(self, run: str) -> list[str] | None:
+        """Read what that was; None: nobody has said that the change went back."""
         values = self._store.values(_LEFT) or {}
-        return [str(line) for line in values.get("left", [])] if values.get("run") == run else []
+        return [str(line) for line in values.get("left", [])] if values.get("run") == run else None
 
     def forget_left(self) -> None:
         """Remove what a run before this one left. Raises OSError."""
         self._store.remove(_LEFT)
+
+
+class Mark:
+    """``pending.json`` as it was seen last, held open: it tells a release from a loss."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._fd = -1
+        self.refresh()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.forget()
+
+    def refresh(self) -> None:
+        """Look at the file again; one that is gone is still held."""
+        with contextlib.suppress(OSError):
+            fd = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
+            self.forget()
+            self._fd = fd
+
+    def release(self) -> None:
+        """Empty the file: whoever has it open sees that it was not lost. Raises OSError."""
+        if self._fd >= 0:
+            os.ftruncate(self._fd, 0)
+
+    @property
+    def lost(self) -> bool:
+        """Whether the file was there, is gone, and was not released."""
+        if self._fd < 0 or os.path.lexists(self._path):
+            return False
+        return os.fstat(self._fd).st_size > 0
+
+    def forget(self) -> None:
+        """Let go of it."""
+        if self._fd >= 0:
+            os.close(self._fd)
+            self._fd = -1

@@ -22,7 +22,7 @@ from netplan_tproxy.resource.kind import Kinds
 from netplan_tproxy.resource.values import Change, Id, Ledger, Owned
 from netplan_tproxy.state.journal import JournalFile
 from netplan_tproxy.state.ledger import LedgerFile
-from netplan_tproxy.state.pending import Pending, PendingFile
+from netplan_tproxy.state.pending import Mark, Pending, PendingFile
 from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.store import Store
 from netplan_tproxy.system.process import Process
@@ -144,6 +144,10 @@ class State:
         with contextlib.suppress(OSError):
             self.release()
 
+    def pending_mark(self) -> Mark:
+        """Hold the mark of what is pending, for who waits for its end."""
+        return self._pending.mark()
+
     def release(self) -> None:
         """Nothing awaits its confirmation any more."""
         self._pending.remove()
@@ -152,6 +156,6 @@ class State:
         """Write down what this run's change, taken back, left to others."""
         self._pending.tell_left(run, left)
 
-    def left(self, run: str) -> list[str]:
-        """Read what that was."""
+    def left(self, run: str) -> list[str] | None:
+        """Read what that was; None: nobody has said that the change went back."""
         return self._pending.left(run)

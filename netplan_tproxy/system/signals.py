@@ -8,7 +8,7 @@ import threading
 from collections.abc import Iterator
 from types import FrameType
 
-_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
 class Interrupted(KeyboardInterrupt):
@@ -20,10 +20,15 @@ class Interrupted(KeyboardInterrupt):
 
 
 class Interrupts:
-    """Turns signals into Interrupted while ``handled``, and holds them back while ``shielded``."""
+    """Turns signals into Interrupted while ``handled``, and holds them back while ``shielded``.
 
-    def __init__(self) -> None:
+    ``to_the_end``: the process ends with the run, so the signals stay in our hands.
+    """
+
+    def __init__(self, *, to_the_end: bool = False) -> None:
+        self._to_the_end = to_the_end
         self._shielded = False
+        self._over = False
         self._pending = 0
 
     @contextlib.contextmanager
@@ -32,14 +37,15 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             yield
             return
-        before = {number: signal.getsignal(number) for number in _SIGNALS}
+        before = {number: signal.getsignal(number) for number in SIGNALS}
         try:
             for number, handler in before.items():
                 if handler is not signal.SIG_IGN:
                     signal.signal(number, self._on_signal)
             yield
         finally:
-            for number, handler in before.items():
+            self._over = True
+            for number, handler in before.items() if not self._to_the_end else ():
                 signal.signal(number, handler)
 
     @contextlib.contextmanager
@@ -54,10 +60,14 @@ class Interrupts:
 
     def checkpoint(self) -> None:
         """Raise Interrupted if a signal came meanwhile."""
-        if self._pending:
+        if self._pending and not self._over:
             raise Interrupted(self._pending)
 
+    def over(self) -> None:
+        """Heed no signal any more: what was to be done is done, and there is no way back."""
+        self._over = True
+
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:
-        if not self._shielded:
+        if not (self._shielded or self._over):
             raise Interrupted(number)
         self._pending = number

@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Callable
 
+from netplan_tproxy.errors import LockedError
 from netplan_tproxy.system.process import Process, since_boot, started
 
 _INTERVAL = 0.1
@@ -70,6 +71,8 @@ def _watch(waiting: Callable[[], float | None], go_back: Callable[[], None]) -> 
     while (deadline := waiting()) is not None:
         left = deadline - since_boot()
         if left <= 0:
-            go_back()
-            return
-        time.sleep(min(left, _INTERVAL))
+            # Who holds the lock for long must not keep the change in place for good.
+            with contextlib.suppress(LockedError):
+                go_back()
+                return
+        time.sleep(min(left, _INTERVAL) if left > 0 else _INTERVAL)
