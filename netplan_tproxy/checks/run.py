@@ -6,6 +6,8 @@ What passed before must pass after; what failed before says nothing.
 from __future__ import annotations
 
 import contextlib
+import os
+import signal
 import socket
 import subprocess
 import time
@@ -72,15 +74,19 @@ def passes(check: Check) -> bool:
 
 
 def _runs(command: Sequence[str], timeout: float) -> bool:
+    nothing = subprocess.DEVNULL
     try:
-        done = subprocess.run(
-            command,
-            stdin=subprocess.DEVNULL,
-            stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
-            timeout=timeout + 1,
-            check=False,
+        # A group of its own: what the command leaves behind ends with it.
+        child = subprocess.Popen(
+            command, stdin=nothing, stdout=nothing, stderr=nothing, process_group=0
         )
-    except (OSError, subprocess.TimeoutExpired):
+    except OSError:
         return False
-    return done.returncode == 0
+    try:
+        return child.wait(timeout + 1) == 0
+    except subprocess.TimeoutExpired:
+        return False
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(child.pid, signal.SIGKILL)
+        child.wait()

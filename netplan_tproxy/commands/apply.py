@@ -37,9 +37,10 @@ def carry_out(options: Options, environment: Environment) -> int:
                 confirm.refuse_while_pending(session.state)
                 if session.state.pending() is not None:  # its watchdog is gone
                     go_back(session, environment)
-                _Apply(session, site, options, environment).run()
-            if options.confirm is not None:
-                confirm.await_confirmation(session.state, options.confirm, say)
+                held = _Apply(session, site, options, environment).run()
+            if held is not None:
+                confirm.await_confirmation(session.state, held, say)
+                environment.outcome.now = APPLIED
     except KernelError as refusal:
         raise untouched(refusal) from refusal
     return 0
@@ -52,8 +53,8 @@ class _Apply:
     options: Options
     environment: Environment
 
-    def run(self) -> None:
-        """Plan, show the plan and carry it out, under the lock."""
+    def run(self) -> confirm.Held | None:
+        """Plan, show the plan and carry it out; give what awaits its confirmation then."""
         session, state = self.session, self.session.state
         owned = session.owned()
         if state.interrupted():
@@ -61,33 +62,37 @@ class _Apply:
         plan = shown_plan(session, self.site, owned, self.options, self.environment.reporter)
         new = record(self.site, self.options, time.time())
         if plan.changes:
-            self._execute(plan, owned, new)
-            return
+            return self._execute(plan, owned, new)
         if plan.ledger != owned or _says_otherwise(new, state.site_record()):
             state.commit(plan.ledger or {}, new)
         _settle(session, plan.ledger or {})
+        return None
 
-    def _execute(self, plan: Plan, owned: Ledger, new: SiteRecord | None) -> None:
+    def _execute(self, plan: Plan, owned: Ledger, new: SiteRecord | None) -> confirm.Held | None:
         session, say = self.session, self.environment.reporter.say
         if self.site is not None:
             _warn_of_networkd(say)
         checks = [*self.options.checks, *(self.site.checks if self.site else ())]
         accept = asked_before(checks, say)
+        held: list[confirm.Held] = []
         try:
             transaction.execute(
                 plan, session.kinds, session.kernel, session.state, self.environment.interrupts,
                 building=partial(busy, "building maps and programs"),
                 accept=accept,
-                finish=self._finish(plan.ledger or {}, new),
+                finish=self._finish(plan.ledger or {}, new, held),
             )  # fmt: skip
         except RolledBackError:
             with contextlib.suppress(TproxyError):
                 transaction.settle(owned, session.kinds, session.kernel)
             raise
-        if self.options.confirm is None:
+        if not held:
             _settle(session, plan.ledger or {})
+        return held[0] if held else None
 
-    def _finish(self, ledger: Ledger, new: SiteRecord | None) -> Callable[[Sequence[Change]], None]:
+    def _finish(
+        self, ledger: Ledger, new: SiteRecord | None, held: list[confirm.Held]
+    ) -> Callable[[Sequence[Change]], None]:
         """Give what makes a change the truth, or what holds it until it is confirmed."""
         state, seconds = self.session.state, self.options.confirm
         outcome = self.environment.outcome
@@ -99,7 +104,7 @@ class _Apply:
 
         def hold(made: Sequence[Change]) -> None:
             undo = partial(_undo, self.session, made)
-            confirm.hold(state, ledger, new, seconds or 0.0, undo)
+            held.append(confirm.hold(state, ledger, new, seconds or 0.0, undo))
             outcome.now = HELD
 
         return commit if seconds is None else hold

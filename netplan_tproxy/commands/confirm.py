@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 
 from netplan_tproxy.errors import LockedError, NotPutBackError, RolledBackError, TproxyError
 from netplan_tproxy.reconcile.transaction import put_back
@@ -19,7 +20,7 @@ from netplan_tproxy.resource.values import Ledger
 from netplan_tproxy.state.pending import Mark, Pending
 from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.state import State
-from netplan_tproxy.system.process import since_boot
+from netplan_tproxy.system.process import Process, since_boot
 from netplan_tproxy.system.signals import Interrupted
 from netplan_tproxy.system.watchdog import spawn
 
@@ -32,13 +33,21 @@ _NOTHING = "nothing awaits its confirmation"
 Say = Callable[[str], None]
 
 
+@dataclass(frozen=True)
+class Held:
+    """A change that awaits its confirmation, and the mark that tells how it ends."""
+
+    pending: Pending
+    mark: Mark
+
+
 def hold(
     state: State,
     ledger: Ledger,
     site: SiteRecord | None,
     seconds: float,
     undo: Callable[[], list[str]],
-) -> None:
+) -> Held:
     """Leave the change of the run under way in place for ``seconds``, then ``undo`` it.
 
     ``undo`` is called in another process, and gives what it left to others. ``ledger`` and
@@ -46,6 +55,11 @@ def hold(
     """
     deadline = since_boot() + seconds
     mark = state.pending_mark()
+
+    def begin(watchdog: Process) -> None:
+        state.after_fork()
+        state.hold(ledger, site, deadline, watchdog)
+        mark.refresh()
 
     def waiting() -> float | None:
         pending = _still(state, run)
@@ -68,10 +82,12 @@ def hold(
 
     try:
         run = state.hold(ledger, site, deadline, None)
-        state.hold(ledger, site, deadline, spawn(waiting, go_back, state.after_fork))
+        watchdog = spawn(begin, waiting, go_back)
     except BaseException:
         state.release()
         raise
+    mark.require()
+    return Held(Pending(run, deadline, watchdog, dict(ledger), site), mark)
 
 
 def refuse_while_pending(state: State) -> None:
@@ -121,28 +137,25 @@ def _asked_back(state: State, lock_timeout: float) -> Pending | None:
         return pending
 
 
-def await_confirmation(state: State, seconds: float, say: Say) -> None:
+def await_confirmation(state: State, held: Held, say: Say) -> None:
     """Wait for ``--commit`` elsewhere, or Enter here. Raises RolledBackError in the end."""
-    pending = state.pending()
-    if pending is None:
-        return
+    pending, mark = held.pending, held.mark
     terminal = sys.stdin is not None and sys.stdin.isatty()
     enter = "press Enter, or " if terminal else ""
-    say(f"goes back in {seconds:.0f} s: {enter}run tproxy-apply --commit to keep it")
+    say(f"goes back in {pending.left:.0f} s: {enter}run tproxy-apply --commit to keep it")
     why = "not confirmed in time"
-    with state.pending_mark() as mark:
-        try:
-            _wait(state, pending.run, mark, say, terminal=terminal)
-        except Interrupted as interrupt:
-            if interrupt.number == signal.SIGHUP:
-                # The session is lost, maybe by what we did: the watchdog waits for a new one.
-                raise
-            why = "interrupted"
-            _asked_back(state, _LOCK_TIMEOUT)
-        _until_settled(state, pending, mark)
-        if not state.committed(pending.run):
-            message = f"{why}; {put_back(_gone_back(state, pending, mark))}"
-            raise RolledBackError(message)
+    try:
+        _wait(state, pending.run, mark, say, terminal=terminal)
+    except Interrupted as interrupt:
+        if interrupt.number == signal.SIGHUP:
+            # The session is lost, maybe by what we did: the watchdog waits for a new one.
+            raise
+        why = "interrupted"
+        _asked_back(state, _LOCK_TIMEOUT)
+    _until_settled(state, pending, mark)
+    if not state.committed(pending.run):
+        message = f"{why}; {put_back(_gone_back(state, pending, mark))}"
+        raise RolledBackError(message)
 
 
 def _wait(state: State, run: str, mark: Mark, say: Say, *, terminal: bool) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Report
 from netplan_tproxy.output.style import PLAIN, Style
 from netplan_tproxy.output.text import WIDTH, wrapped
+from netplan_tproxy.system.text import printable
 
 _SIGNS = {OK: "ok", WARN: "warn", FAIL: "FAIL", UNSEEN: "?"}
 _COLUMN = 6
@@ -20,11 +21,11 @@ def lines(report: Report, style: Style = PLAIN) -> list[str]:
             group = finding.group
             found.append(style.bold(group))
         sign = _SIGNS[finding.level]
-        first, *rest = wrapped(finding.text, WIDTH - _COLUMN - 2, "")
+        first, *rest = wrapped(printable(finding.text), WIDTH - _COLUMN - 2, "")
         found.append(f"  {paint[finding.level](sign)}{' ' * (_COLUMN - len(sign))}{first}")
         found += [" " * (_COLUMN + 2) + line for line in rest]
         if finding.advice:
-            advice = wrapped(f"→ {finding.advice}", WIDTH - _COLUMN - 2, "  ")
+            advice = wrapped(f"→ {printable(finding.advice)}", WIDTH - _COLUMN - 2, "  ")
             found += [" " * (_COLUMN + 2) + line for line in advice]
     return [*found, "", *wrapped(summary(report), WIDTH, "")]
 

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 from netplan_tproxy.errors import SiteError, TproxyError
 from netplan_tproxy.output import plan as plan_text
 from netplan_tproxy.output.style import PLAIN, Style
+from netplan_tproxy.system.text import printable
 
 Report = Mapping[str, Any]
 Printer = Callable[[Style], Sequence[str]]
@@ -48,10 +49,14 @@ class LineReporter:
     def __init__(
         self, say: Say, complain: Say, style: Style = PLAIN, *, in_place: bool = False
     ) -> None:
-        self.say = say
+        self._print = say
         self.in_place = in_place
         self._complain = complain
         self._style = style
+
+    def say(self, line: str) -> None:
+        """Print it, with nothing in it that a terminal acts on."""
+        self._print(printable(line))
 
     def plan(self, report: Report) -> None:
         """Show a plan."""
@@ -67,9 +72,9 @@ class LineReporter:
         return lines(self._style)
 
     def show(self, lines: Sequence[str]) -> None:
-        """Print them."""
+        """Print them; what is foreign in them has been made printable with their report."""
         for line in lines:
-            self.say(line)
+            self._print(line)
 
     def finish(self, code: int) -> None:
         """Say no more."""
@@ -78,4 +83,4 @@ class LineReporter:
         """Print the message; a line about a site file begins with its place instead."""
         prefix = "" if isinstance(error, SiteError) else "tproxy-apply: "
         for line in str(error).splitlines():
-            self._complain(f"{prefix}{line}")
+            self._complain(f"{prefix}{printable(line)}")

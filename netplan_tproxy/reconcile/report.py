@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from netplan_tproxy.resource.values import Change, Plan, Resource
+from netplan_tproxy.system.text import printable
 
 Report = Mapping[str, Any]
 
@@ -37,16 +38,17 @@ def _entry(change: Change) -> dict[str, Any]:
     return {
         "action": action,
         "kind": change.id.kind,
-        "group": change.subject.group,
-        "title": change.subject.title,
-        "before": change.before.value if change.before else None,
-        "after": change.after.value if change.after else None,
+        "group": printable(change.subject.group),
+        "title": printable(change.subject.title),
+        "before": printable(change.before.value) if change.before else None,
+        "after": printable(change.after.value) if change.after else None,
     }
 
 
 def _kept(resource: Resource, why: str) -> dict[str, Any]:
     return {
-        "kind": resource.kind, "group": resource.group, "title": resource.title, "why": why,
+        "kind": resource.kind, "group": printable(resource.group),
+        "title": printable(resource.title), "why": printable(why),
     }  # fmt: skip
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -118,6 +117,7 @@ class Mark:
     def __init__(self, path: Path) -> None:
         self._path = path
         self._fd = -1
+        self._missing = False
         self.refresh()
 
     def __enter__(self) -> Self:
@@ -126,12 +126,19 @@ class Mark:
     def __exit__(self, *_: object) -> None:
         self.forget()
 
-    def refresh(self) -> None:
-        """Look at the file again; one that is gone is still held."""
-        with contextlib.suppress(OSError):
+    def refresh(self) -> bool:
+        """Look at the file again; one that is gone (False) is still held."""
+        try:
             fd = os.open(self._path, os.O_RDWR | os.O_NOFOLLOW | os.O_CLOEXEC)
-            self.forget()
-            self._fd = fd
+        except OSError:
+            return False
+        self.forget()
+        self._fd = fd
+        return True
+
+    def require(self) -> None:
+        """Look at the file again under the lock: nobody can have released it, so it is there."""
+        self._missing = not self.refresh()
 
     def release(self) -> None:
         """Empty the file: whoever has it open sees that it was not lost. Raises OSError."""
@@ -141,6 +148,8 @@ class Mark:
     @property
     def lost(self) -> bool:
         """Whether the file was there, is gone, and was not released."""
+        if self._missing:
+            return True
         if self._fd < 0 or os.path.lexists(self._path):
             return False
         return os.fstat(self._fd).st_size > 0

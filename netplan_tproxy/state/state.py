@@ -14,10 +14,12 @@ in each file guards against a directory that does.
 from __future__ import annotations
 
 import contextlib
+import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netplan_tproxy.errors import DamagedError, TproxyError
+from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.resource.kind import Kinds
 from netplan_tproxy.resource.values import Change, Id, Ledger, Owned
 from netplan_tproxy.state.journal import JournalFile
@@ -33,6 +35,9 @@ class State:
 
     def __init__(self, root: str, netns: int, kinds: Kinds) -> None:
         self._store = Store(root, netns)
+        # Of several state directories over one namespace the runs must not interleave either.
+        elsewhere = os.path.realpath(root) != os.path.realpath(DEFAULT_STATE)
+        self._common = Store(DEFAULT_STATE, netns) if elsewhere and _may_use_default() else None
         self._ledger = LedgerFile(self._store, kinds)
         self._journal = JournalFile(self._store, kinds)
         self._pending = PendingFile(self._store, kinds)
@@ -40,12 +45,17 @@ class State:
     @contextlib.contextmanager
     def lock(self, timeout: float) -> Iterator[None]:
         """Hold the lock. Raises LockedError after ``timeout`` seconds, TproxyError."""
-        with self._store.lock(timeout, self._drop_leftovers):
+        with contextlib.ExitStack() as stack:
+            if self._common is not None:
+                stack.enter_context(self._common.lock(timeout, lambda: None))
+            stack.enter_context(self._store.lock(timeout, self._drop_leftovers))
             yield
 
     def after_fork(self) -> None:
-        """Leave the lock to the parent."""
+        """Leave the locks to the parent."""
         self._store.after_fork()
+        if self._common is not None:
+            self._common.after_fork()
 
     def _drop_leftovers(self) -> None:
         """Remove what says nothing: empty, done with, or of a kernel that is gone."""
@@ -159,3 +169,9 @@ class State:
     def left(self, run: str) -> list[str] | None:
         """Read what that was; None: nobody has said that the change went back."""
         return self._pending.left(run)
+
+
+def _may_use_default() -> bool:
+    """Whether this user can lock in the default place: root can, and who was given it."""
+    place = Path(DEFAULT_STATE)
+    return os.access(place if place.is_dir() else place.parent, os.W_OK | os.X_OK)

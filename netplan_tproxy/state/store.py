@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import stat
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -42,8 +43,8 @@ class Store:
         deadline = time.monotonic() + timeout
         fd = None
         for _ in range(_MOST_TRIES):
-            self._make_directory()
-            fd = locked(self.path("lock"), deadline)
+            # Whoever ends a run removes the empty directory: it may go between two steps.
+            fd = locked(self.path("lock"), deadline) if self._make_directory() else None
             if fd is not None:
                 break
         else:
@@ -57,7 +58,7 @@ class Store:
             yield
         finally:
             self._lock_fd = -1
-            self._remove_when_empty()
+            self._remove_when_empty(fd)
             os.close(fd)
 
     def after_fork(self) -> None:
@@ -102,10 +103,13 @@ class Store:
         """Read a whole file; "" when there is none. Raises TproxyError."""
         path = self.path(name)
         try:
-            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+            # Without O_NONBLOCK opening a FIFO waits for a writer.
+            fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
             with os.fdopen(fd, encoding="utf-8") as file:
                 require_private(self._root)
                 require_private(self._directory)
+                if not stat.S_ISREG(os.fstat(fd).st_mode):
+                    raise self.unreadable(name)
                 return file.read()
         except FileNotFoundError:
             return ""
@@ -132,19 +136,29 @@ class Store:
             raise ValueError(values.get("format"))
         return True
 
-    def _make_directory(self) -> None:
+    def _make_directory(self) -> bool:
+        """Make it; False where its parent went meanwhile. Raises TproxyError."""
         try:
             for directory in (self._root, self._directory):
                 with contextlib.suppress(FileExistsError):
                     directory.mkdir(mode=0o700)
                 require_private(directory)
+        except FileNotFoundError as gone:
+            if self._root.parent.is_dir():
+                return False
+            message = f"state directory {self._directory}: {gone.strerror}; nothing was touched"
+            raise TproxyError(message) from gone
         except OSError as refusal:
             message = f"state directory {self._directory}: {refusal.strerror}; nothing was touched"
             raise TproxyError(message) from refusal
+        return True
 
-    def _remove_when_empty(self) -> None:
+    def _remove_when_empty(self, fd: int) -> None:
         with contextlib.suppress(OSError):
-            if {path.name for path in self._directory.iterdir()} == {"lock"}:
+            # Somebody may have removed the directory, and another run made it again: its lock
+            # is not ours to remove.
+            ours = os.path.samestat(os.fstat(fd), self.path("lock").lstat())
+            if ours and {path.name for path in self._directory.iterdir()} == {"lock"}:
                 self.remove("lock")
                 self._directory.rmdir()
                 self._root.rmdir()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import os
 import stat
@@ -31,8 +32,9 @@ def locked(path: Path, deadline: float) -> int | None:
         raise TproxyError(message) from refusal
     try:
         _wait_for(fd, deadline)
-        if path.exists() and os.path.samestat(os.fstat(fd), path.lstat()):
-            return fd
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(fd), path.lstat()):
+                return fd
     except BaseException:
         os.close(fd)
         raise

@@ -10,6 +10,7 @@ time is up and goes back first.
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
 import signal
 import time
@@ -23,15 +24,15 @@ _STANDARD = (0, 1, 2)
 
 
 def spawn(
+    begin: Callable[[Process], None],
     waiting: Callable[[], float | None],
     go_back: Callable[[], None],
-    after_fork: Callable[[], None],
 ) -> Process:
     """Start a process that calls ``go_back`` when the time is up.
 
+    It calls ``begin`` first, with itself: then it is on watch. Raises OSError where that fails.
     ``waiting`` gives the deadline, seconds since boot, or None when the change was
     confirmed or taken back by somebody else: then the process ends without a word.
-    ``after_fork`` lets go, in the new process, of what is the parent's alone.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
@@ -42,10 +43,10 @@ def spawn(
             if grandchild:
                 os._exit(0)
             os.close(reader)
+            _detach()
+            begin(Process(os.getpid(), started(os.getpid())))
             os.write(writer, str(os.getpid()).encode())
             os.close(writer)
-            _detach()
-            after_fork()
             with contextlib.suppress(Exception):
                 _watch(waiting, go_back)
         finally:
@@ -54,8 +55,10 @@ def spawn(
     os.close(writer)
     os.waitpid(child, 0)
     with os.fdopen(reader) as answer:
-        pid = int(answer.read())
-    return Process(pid, started(pid))
+        words = answer.read()
+    if not words:
+        raise OSError(errno.EIO, "the watchdog did not start")
+    return Process(int(words), started(int(words)))
 
 
 def _detach() -> None:

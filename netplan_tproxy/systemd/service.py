@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from netplan_tproxy.errors import ConflictError, TproxyError
+from netplan_tproxy.system.text import shown
 
 UNIT = "tproxy-apply.service"
 UNIT_PATH = f"etc/systemd/system/{UNIT}"
@@ -67,6 +68,12 @@ def install(root: str = "/", site: str = "", *, adopt: bool = False) -> Installe
     ``site`` is the site file that the unit applies ("": the default one). Raises
     ConflictError for a file of others, unless ``adopt``; TproxyError if it can't be written.
     """
+    unfit = [word for word in (*command(), site) if not word.isprintable()]
+    if unfit:
+        message = (
+            f"{shown(unfit[0])}: a path in a unit can't hold such characters; nothing was touched"
+        )
+        raise TproxyError(message)
     texts = {Path(root) / name: text for name, text in contents(command(), site).items()}
     files = [_judged(path, text) for path, text in texts.items()]
     foreign = [file.path for file in files if file.kept_as and not adopt]
