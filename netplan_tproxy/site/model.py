@@ -7,6 +7,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from netplan_tproxy.errors import Place
+from netplan_tproxy.system.text import printable
+
 AF_INET, AF_INET6 = 2, 10
 
 
@@ -159,6 +162,10 @@ class Site:
     source: str = "site.yaml"
     where: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
     texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def place(self, path: str) -> Place:
+        """Return where the file names ``path``; for what it leaves out, its first character."""
+        return Place(printable(self.source), *self.where.get(path, (1, 1)))
 
     @property
     def fastpath_cgroups(self) -> tuple[str, ...]:
