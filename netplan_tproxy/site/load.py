@@ -1,4 +1,4 @@
-"""A site file to a ``Site``, or every problem of it at once."""
+"""From a site file to a ``Site``, or to all of its problems at once."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from netplan_tproxy.errors import Place, SiteError, SiteProblem
 from netplan_tproxy.site.build import build
-from netplan_tproxy.site.schema.shape import shape_problems
+from netplan_tproxy.site.schema.problems import schema_problems
 from netplan_tproxy.site.yaml.document import compose
 from netplan_tproxy.site.yaml.nodes import NOWHERE, Mapping
 from netplan_tproxy.site.yaml.problem import Problem
@@ -38,7 +38,7 @@ def parse(text: str, source: str) -> Site:
     document = compose(text)
     if document.root is None:
         raise SiteError(_ordered(document.problems or (_EMPTY,), source))
-    shape = shape_problems(document.root)
+    shape = schema_problems(document.root)
     problems = [
         *document.problems,
         *(problem for problem in shape if problem.path not in document.refused),

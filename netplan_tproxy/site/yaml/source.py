@@ -1,4 +1,4 @@
-"""The bytes of a site file to text, without waiting on a pipe or reading without end."""
+"""Read files that the user names: never wait on a pipe, never read without end."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_text(path: str) -> str:
-    """Return the text of the regular file at ``path``, without its byte order mark.
+    """Return the text of the site file at ``path``, without its byte order mark.
 
     Raises SiteError with one problem: of the file as a whole, or of a byte in it.
     """
@@ -28,13 +28,13 @@ def read_text(path: str) -> str:
 
 
 class UnfitFileError(Exception):
-    """Something other than a readable regular file of a sensible size: the end of a message."""
+    """Not a readable regular file of a sensible size; the text is the end of a message."""
 
 
 def read_regular(path: str, readable: str, small: str) -> bytes:
     """Return the bytes of a regular file of at most ``MAX_BYTES``.
 
-    Raises UnfitFileError; ``readable`` and ``small`` are what would be right in its words.
+    Raises UnfitFileError, which says that it would be ``readable``, or ``small``.
     """
     try:
         data = _read(path)
