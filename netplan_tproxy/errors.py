@@ -6,6 +6,9 @@ Every message is one lower-case line: object, action, cause, what happened to th
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 
 class TproxyError(Exception):
     """Refused or failed before anything was touched.
@@ -23,15 +26,50 @@ class DamagedError(TproxyError):
     code = "state-damaged"
 
 
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A place in a file. Line and column count from 1; 0 stands for none."""
+
+    file: str
+    line: int = 0
+    column: int = 0
+
+    def __str__(self) -> str:
+        """Return ``file:line:column``, without what is 0."""
+        numbers = [str(number) for number in (self.line, self.column) if number]
+        return ":".join([self.file, *numbers])
+
+
+@dataclass(frozen=True, slots=True)
+class SiteProblem:
+    """One thing wrong in a site file.
+
+    ``path`` is the key it concerns, such as ``rules[0].table``; empty, it is the file as a whole,
+    and ``place`` has no line. ``inside`` is the place in the file that the key names, where what
+    is wrong is in there. All text is fit for a terminal.
+    """
+
+    place: Place
+    path: str
+    message: str
+    inside: Place | None = None
+
+    def __str__(self) -> str:
+        """Return the finished line."""
+        if self.inside:
+            return f"{self.inside}: {self.message}"
+        return ": ".join(part for part in (str(self.place), self.path, self.message) if part)
+
+
 class SiteError(TproxyError):
-    """The site file is wrong; ``problems`` holds one finished line each."""
+    """The site file is wrong, or asks for what this host does not have."""
 
     exit_code = 65
     code = "site"
 
-    def __init__(self, problems: list[str]) -> None:
-        super().__init__("\n".join(problems))
-        self.problems = problems
+    def __init__(self, problems: Sequence[SiteProblem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
 
 
 class LockedError(TproxyError):

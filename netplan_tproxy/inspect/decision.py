@@ -7,8 +7,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from netplan_tproxy.datapath.layouts import ConfigValue
+from netplan_tproxy.site.model import LISTENERS
 
-PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 INTERCEPTED = "intercepted"
 # As never_intercepted() and never_intercepted_v6() have it.
 _NEVER = tuple(
@@ -84,7 +84,7 @@ def decide(config: ConfigValue, flow: Flow, matched: Matched) -> list[Step]:
 
 
 def _questions(config: ConfigValue, flow: Flow, matched: Matched) -> Iterator[Step]:
-    enabled = config.listeners[PROTOCOLS.index(flow.listener)] is not None
+    enabled = config.listeners[LISTENERS.index(flow.listener)] is not None
     yield Step(f"proxy.{flow.listener}", enabled, "" if enabled else "no_proxy")
     never = (flow.broadcast and flow.local) or _never(flow)
     yield Step("", never, "bypass_address" if never else "")

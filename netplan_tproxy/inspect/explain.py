@@ -12,7 +12,6 @@ from netplan_tproxy.datapath.set_lookup import PolicySets
 from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.inspect.decision import (
     INTERCEPTED,
-    PROTOCOLS,
     Flow,
     Step,
     UnknownSourceError,
@@ -27,6 +26,7 @@ from netplan_tproxy.kernel.netlink.route_get import Way, way_to
 from netplan_tproxy.kernel.sockets import listeners
 from netplan_tproxy.kernel.sockets.diag import owners
 from netplan_tproxy.resource.kind import Kinds
+from netplan_tproxy.site.model import LISTENERS
 from netplan_tproxy.state.state import State
 
 
@@ -200,7 +200,7 @@ def _uid(user: str) -> int:
 
 
 def _proxy(config: ConfigValue, flow: Flow) -> dict[str, Any] | None:
-    listener = config.listeners[PROTOCOLS.index(flow.listener)]
+    listener = config.listeners[LISTENERS.index(flow.listener)]
     if listener is None:
         return None
     heard = listeners.at(listeners.all_listeners(), flow.protocol, listener.address, listener.port)

@@ -21,10 +21,10 @@ from netplan_tproxy.reconcile.drift import Drift
 from netplan_tproxy.reconcile.report import plan_report
 from netplan_tproxy.resource.kind import Kinds
 from netplan_tproxy.resource.values import Plan
+from netplan_tproxy.site.model import LISTENERS
 from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.state import State
 
-PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 MOST_FLOWS = 20
 _DIRECTIONS = {"wan_egress": "output", "lan_ingress": "forward"}
 
@@ -65,7 +65,7 @@ def report(  # noqa: PLR0913 - what there is to be read
     listening = listeners.all_listeners()
     heard = {
         protocol: listeners.at(listening, protocol[:3], listener.address, listener.port)
-        for protocol, listener in zip(PROTOCOLS, config.listeners if config else (), strict=False)
+        for protocol, listener in zip(LISTENERS, config.listeners if config else (), strict=False)
         if listener is not None
     }
     inodes = [one.inode for ones in heard.values() for one in ones]
@@ -170,7 +170,7 @@ def _listeners(
     config: ConfigValue | None, heard: Mapping[str, list[Socket]], known: Processes
 ) -> list[dict[str, Any]]:
     found = []
-    for protocol, listener in zip(PROTOCOLS, config.listeners if config else (), strict=False):
+    for protocol, listener in zip(LISTENERS, config.listeners if config else (), strict=False):
         if listener is None:
             continue
         sockets = heard[protocol]

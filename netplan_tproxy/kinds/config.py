@@ -11,10 +11,9 @@ from netplan_tproxy.datapath.layouts import CONFIG, ConfigValue, unpack_config
 from netplan_tproxy.datapath.policy import compile_policy
 from netplan_tproxy.resource.kind import Kind
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import Site
+from netplan_tproxy.site.model import LISTENERS, PROTOCOLS, Site
 
 _KEY = bytes(4)
-_PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 
 
 @dataclass(frozen=True)
@@ -42,7 +41,7 @@ class Config(Resource):
         value = unpack_config(bytes.fromhex(self.packed))
         words = [
             f"{protocol} to {listener}"
-            for protocol, listener in zip(_PROTOCOLS, value.listeners, strict=True)
+            for protocol, listener in zip(LISTENERS, value.listeners, strict=True)
             if listener is not None
         ]
         words.append(f"mark {value.intercept}")
@@ -64,15 +63,10 @@ class ConfigKind(Kind[Config]):
 
     def desired(self, site: Site, facts: Facts) -> Iterable[Config]:
         policy, proxy = site.policy, site.proxy
-        listeners = (
-            (proxy.tcp, proxy.tcp6, proxy.udp, proxy.udp6)
-            if policy.protocols is None
-            else (
-                proxy.tcp if "tcp" in policy.protocols else None,
-                proxy.tcp6 if "tcp" in policy.protocols else None,
-                proxy.udp if "udp" in policy.protocols else None,
-                proxy.udp6 if "udp" in policy.protocols else None,
-            )
+        protocols = PROTOCOLS if policy.protocols is None else policy.protocols
+        listeners = tuple(
+            listener if name.removesuffix("6") in protocols else None
+            for name, listener in proxy.listeners.items()
         )
         value = ConfigValue(
             sets=compile_policy(site, facts.users, facts.cgroups).ids,

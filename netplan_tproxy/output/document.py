@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import re
 from collections.abc import Mapping
 from typing import Any
 
-from netplan_tproxy.errors import SiteError, TproxyError
+from netplan_tproxy.errors import SiteError, SiteProblem, TproxyError
 
 FORMAT = 1
-_PLACE = re.compile(r"^(?P<file>.+?):(?P<line>\d+):(?P<column>\d+): (?P<message>.*)$", re.DOTALL)
 
 
 def envelope(mode: str, code: int, body: Mapping[str, object]) -> str:
@@ -20,17 +18,20 @@ def envelope(mode: str, code: int, body: Mapping[str, object]) -> str:
 
 
 def errors_of(error: TproxyError) -> list[dict[str, Any]]:
-    """Give what went wrong, an entry a line of the message, each with a stable code."""
-    found = []
-    for line in str(error).splitlines():
-        entry: dict[str, Any] = {"code": error.code, "message": line}
-        place = _PLACE.match(line) if isinstance(error, SiteError) else None
-        if place:
-            entry |= {
-                "message": place["message"],
-                "file": place["file"],
-                "line": int(place["line"]),
-                "column": int(place["column"]),
-            }
-        found.append(entry)
-    return found
+    """Return what went wrong: an entry a problem, or a line of the message, each with its code."""
+    if isinstance(error, SiteError):
+        return [{"code": error.code, **_problem(problem)} for problem in error.problems]
+    return [{"code": error.code, "message": line} for line in str(error).splitlines()]
+
+
+def _problem(problem: SiteProblem) -> dict[str, Any]:
+    """Return the place of a problem beside its message, if it has one in the site file."""
+    place = problem.place
+    if problem.inside or not place.line:
+        return {"message": str(problem)}
+    return {
+        "message": f"{problem.path}: {problem.message}",
+        "file": place.file,
+        "line": place.line,
+        "column": place.column,
+    }

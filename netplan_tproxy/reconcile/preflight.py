@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from netplan_tproxy.datapath.host import Facts
 from netplan_tproxy.datapath.programs import ETHERNET, RAW_IP
-from netplan_tproxy.errors import SiteError, TproxyError
+from netplan_tproxy.errors import SiteError, SiteProblem, TproxyError
 from netplan_tproxy.site.model import Interface, Site
 
 
@@ -14,29 +16,37 @@ def require_facts(site: Site, facts: Facts) -> None:
     Each line names the place in the file, and that nothing was touched.
     """
     unknown = [
-        f"{_place(site, f'bypass.users[{index}]')}: no user {name!r} here"
-        for index, name in enumerate(site.policy.bypass_users)
-        if name not in facts.users
-    ]
-    unknown += [
-        f"{_place(site, f'bypass.cgroups[{index}]')}: no cgroup {path!r} here"
-        for index, path in enumerate(site.policy.bypass_cgroups)
-        if path not in facts.cgroups
-    ]
-    unknown += [
-        f"{_place(site, 'fastpath.cgroup')}: no cgroup {path!r} here"
-        for path in site.fastpath_cgroups
-        if path not in facts.cgroups
+        SiteProblem(site.place(path), path, f"{message}; nothing was touched")
+        for path, message in _unknown(site, facts)
     ]
     if unknown:
-        raise SiteError([f"{line}; nothing was touched" for line in unknown])
+        raise SiteError(unknown)
     unfit = [
-        f"{_place(site, f'interfaces.{interface.name}')}: {why}; nothing was touched"
-        for interface in site.interfaces
-        if (why := _unfit(interface, facts))
+        f"{site.place(path)}: {path}: {why}; nothing was touched"
+        for path, why in _unfit_interfaces(site, facts)
     ]
     if unfit:
         raise TproxyError("\n".join(unfit))
+
+
+def _unknown(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield path and message of every user and cgroup that is not here."""
+    for index, name in enumerate(site.policy.bypass_users):
+        if name not in facts.users:
+            yield f"bypass.users[{index}]", f"no user {name!r} here"
+    cgroups = {f"bypass.cgroups[{i}]": name for i, name in enumerate(site.policy.bypass_cgroups)}
+    if site.fastpath.enabled:
+        cgroups["fastpath.cgroup"] = site.fastpath.cgroup
+    for path, name in cgroups.items():
+        if name not in facts.cgroups:
+            yield path, f"no cgroup {name!r} here"
+
+
+def _unfit_interfaces(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield path and message of every interface that can't be intercepted."""
+    for interface in site.interfaces:
+        if why := _unfit(interface, facts):
+            yield f"interfaces.{interface.name}", why
 
 
 def _unfit(interface: Interface, facts: Facts) -> str:
@@ -51,8 +61,3 @@ def _unfit(interface: Interface, facts: Facts) -> str:
         master = names.get(link.master, "another device")
         return f"belongs to {master}, which has the addresses: intercept on {master} instead"
     return ""
-
-
-def _place(site: Site, path: str) -> str:
-    line, column = site.where.get(path, (1, 1))
-    return f"{site.source}:{line}:{column}: {path}"

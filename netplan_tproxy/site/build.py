@@ -1,4 +1,4 @@
-"""The nodes of a site file to a ``Site``: everything the schema cannot say."""
+"""From the nodes of a site file to a ``Site``, with every check that the schema cannot make."""
 
 from __future__ import annotations
 
@@ -6,10 +6,11 @@ from typing import TYPE_CHECKING
 
 from netplan_tproxy.site.model import AF_INET, Site
 from netplan_tproxy.site.sections.checks import read_checks
-from netplan_tproxy.site.sections.coverage import uncovered
-from netplan_tproxy.site.sections.endpoints import read_interfaces, read_proxy
+from netplan_tproxy.site.sections.consistency import inconsistencies
 from netplan_tproxy.site.sections.fastpath import read_fastpath
+from netplan_tproxy.site.sections.interfaces import read_interfaces
 from netplan_tproxy.site.sections.marks import read_marks
+from netplan_tproxy.site.sections.proxy import read_proxy
 from netplan_tproxy.site.sections.routes import declared_tables, parse_table, read_routes
 from netplan_tproxy.site.sections.rules import default_rules, read_rules
 from netplan_tproxy.site.sections.selection import SelectionReader
@@ -28,24 +29,25 @@ DEFAULT_NAME = "default"
 
 
 def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, list[Problem]]:
-    """Return the site and the problems found; with problems, the site is not to be used.
+    """Return the site and its problems; with problems, the site is not to be used.
 
-    ``bad`` are the paths already reported: they are left out of every further check.
+    ``bad`` are the paths already reported; what stands there is not looked at. ``source`` is the
+    path of the file.
     """
-    fit = without(root, bad)
-    interfaces, interface_problems = read_interfaces(section(fit, "interfaces"))
-    proxy, proxy_problems = read_proxy(section(fit, "proxy"))
+    usable = without(root, bad)
+    interfaces, interface_problems = read_interfaces(section(usable, "interfaces"))
+    proxy, proxy_problems = read_proxy(section(usable, "proxy"))
     marks, mark_problems = read_marks(
-        section(fit, "marks"), complete=not any(path[:1] == ("marks",) for path in bad)
+        section(usable, "marks"), complete=not any(path[:1] == ("marks",) for path in bad)
     )
     families = proxy.families or (AF_INET,)
-    routes, route_problems = read_routes(section(fit, "route_tables"), families)
-    rules, rule_problems = _rules(root, fit, marks, families, bad)
-    sysctls, sysctl_problems = read_sysctls(section(fit, "sysctls"))
+    routes, route_problems = read_routes(section(usable, "route_tables"), families)
+    rules, rule_problems = _rules(root, usable, marks, families, bad)
+    sysctls, sysctl_problems = read_sysctls(section(usable, "sysctls"))
     selection = SelectionReader(marks["intercept"], source)
-    policy = selection.read(section(fit, "intercept"), section(fit, "bypass"))
-    checks, check_problems = read_checks(fit.child("checks"))
-    fastpath, fastpath_problems = read_fastpath(section(fit, "fastpath"))
+    policy = selection.read(section(usable, "intercept"), section(usable, "bypass"))
+    checks, check_problems = read_checks(usable.child("checks"))
+    fastpath, fastpath_problems = read_fastpath(section(usable, "fastpath"))
     problems = [
         *interface_problems,
         *proxy_problems,
@@ -58,7 +60,7 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
         *fastpath_problems,
     ]
     site = Site(
-        name=str(fit.scalar("site", DEFAULT_NAME)),
+        name=str(usable.scalar("site", DEFAULT_NAME)),
         interfaces=interfaces,
         proxy=proxy,
         intercept_mark=marks["intercept"],
@@ -74,13 +76,13 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
         texts={} if problems or bad else _texts(root),
     )
     if not problems and not bad:
-        problems = uncovered(site, root)
+        problems = inconsistencies(site, root)
     return site, problems
 
 
 def _rules(
     root: Mapping,
-    fit: Mapping,
+    usable: Mapping,
     marks: dict[str, Mark],
     families: tuple[int, ...],
     bad: AbstractSet[Path],
@@ -89,12 +91,12 @@ def _rules(
     if root.get("rules") is None:
         declared = root.get("route_tables")
         return default_rules(marks, tables, families, declared.at if declared else root.at)
-    entry = fit.get("rules")
+    entry = usable.get("rules")
     return read_rules(entry, marks, tables, families, bad) if entry else ((), [])
 
 
 def _where(root: Mapping) -> dict[str, tuple[int, int]]:
-    """Return the positions by path, also by the forms of names that ``Site`` holds."""
+    """Return line and column by path; keys also in the canonical form that ``Site`` holds."""
     where = {joined(path): at for path, at, _ in walk(root)}
     for entry in section(root, "sysctls").entries:
         where[f"sysctls.{parse_name(entry.key)}"] = entry.at
@@ -108,5 +110,5 @@ def _where(root: Mapping) -> dict[str, tuple[int, int]]:
 
 
 def _texts(root: Mapping) -> dict[str, str]:
-    """Return what the file says, by path."""
+    """Return the text of every plain value as the file has it, by path."""
     return {joined(path): node.text for path, _, node in walk(root) if isinstance(node, Scalar)}

@@ -1,13 +1,13 @@
-"""A site file to a ``Site``, or every problem of it at once."""
+"""From a site file to a ``Site``, or to all of its problems at once."""
 
 from __future__ import annotations
 
 import os
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.errors import SiteError
+from netplan_tproxy.errors import Place, SiteError, SiteProblem
 from netplan_tproxy.site.build import build
-from netplan_tproxy.site.schema.shape import shape_problems
+from netplan_tproxy.site.schema.problems import schema_problems
 from netplan_tproxy.site.yaml.document import compose
 from netplan_tproxy.site.yaml.nodes import NOWHERE, Mapping
 from netplan_tproxy.site.yaml.problem import Problem
@@ -23,9 +23,8 @@ if TYPE_CHECKING:
 def load(path: str | os.PathLike[str]) -> Site:
     """Return the checked site file at ``path``, with defaults filled in.
 
-    Raises SiteError with every problem of the file, sorted by position, one line
-    ``file:line:column: path: what is wrong, what would be right`` each; a file that cannot be
-    read as text gives the one line ``file: what is wrong, what would be right``.
+    Raises SiteError with every problem of the file, sorted by position; a file that cannot be
+    read as text has one, without a position. Each says what is wrong and what would be right.
     """
     source = os.fspath(path)
     return parse(read_text(source), source)
@@ -38,28 +37,32 @@ def parse(text: str, source: str) -> Site:
     """
     document = compose(text)
     if document.root is None:
-        raise SiteError(_lines(document.problems or (_EMPTY,), source))
-    shape = shape_problems(document.root)
-    found = [
+        raise SiteError(_ordered(document.problems or (_EMPTY,), source))
+    shape = schema_problems(document.root)
+    problems = [
         *document.problems,
         *(problem for problem in shape if problem.path not in document.refused),
     ]
     if not isinstance(document.root, Mapping):
-        raise SiteError(_lines(found, source))
-    bad = frozenset(problem.path for problem in found)
+        raise SiteError(_ordered(problems, source))
+    bad = frozenset(problem.path for problem in problems)
     site, wrong = build(document.root, bad, source)
-    if found or wrong:
-        raise SiteError(_lines((*found, *wrong), source))
+    if problems or wrong:
+        raise SiteError(_ordered((*problems, *wrong), source))
     return site
 
 
 _EMPTY = Problem(NOWHERE, (), "is empty, would be such as 'version: 1' and keys interfaces, proxy")
 
 
-def _lines(problems: Iterable[Problem], source: str) -> list[str]:
-    """Return finished lines by position; of several on one place and path, the first found."""
-    first: dict[tuple[Position, Path], Problem] = {}
+def _ordered(problems: Iterable[Problem], source: str) -> list[SiteProblem]:
+    """Return the problems by position; of several at one place and path, the first."""
+    first: dict[tuple[Position, Path, Place | None], Problem] = {}
     for problem in problems:
-        first.setdefault((problem.at, problem.path), problem)
+        first.setdefault((problem.at, problem.path, problem.inside), problem)
     ordered = sorted(first.values(), key=lambda problem: problem.at)
-    return list(dict.fromkeys(problem.line_for(source) for problem in ordered))
+    by_line: dict[str, SiteProblem] = {}  # a file that is named twice is wrong once
+    for problem in ordered:
+        placed = problem.in_file(source)
+        by_line.setdefault(str(placed), placed)
+    return list(by_line.values())

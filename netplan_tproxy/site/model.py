@@ -7,7 +7,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from netplan_tproxy.errors import Place
+from netplan_tproxy.system.text import printable
+
 AF_INET, AF_INET6 = 2, 10
+PROTOCOLS = ("tcp", "udp")
+LISTENERS = ("tcp", "tcp6", "udp", "udp6")  # in the order of bpf's struct config
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -54,10 +59,15 @@ class Proxy:
     when_down: str = "drop"
 
     @property
+    def listeners(self) -> dict[str, Listener | None]:
+        """Each name of ``LISTENERS`` with its listener, or None."""
+        return {"tcp": self.tcp, "tcp6": self.tcp6, "udp": self.udp, "udp6": self.udp6}
+
+    @property
     def families(self) -> tuple[int, ...]:
         """The address families with a listener: 2 (AF_INET), 10 (AF_INET6)."""
-        found = [AF_INET] if self.tcp or self.udp else []
-        return (*found, AF_INET6) if self.tcp6 or self.udp6 else tuple(found)
+        has_listener = {AF_INET: self.tcp or self.udp, AF_INET6: self.tcp6 or self.udp6}
+        return tuple(family for family, listener in has_listener.items() if listener)
 
 
 # ``(length, address)``: ``length`` leading bits of 16 bytes; IPv4 as ::ffff:0:0/96.
@@ -159,6 +169,10 @@ class Site:
     source: str = "site.yaml"
     where: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
     texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
+
+    def place(self, path: str) -> Place:
+        """Return where the file names ``path``; for what it leaves out, its first character."""
+        return Place(printable(self.source), *self.where.get(path, (1, 1)))
 
     @property
     def fastpath_cgroups(self) -> tuple[str, ...]:

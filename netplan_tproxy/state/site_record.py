@@ -95,8 +95,7 @@ def site_values(site: Site) -> Iterator[Pair]:
     yield "site", site.name
     for interface in site.interfaces:
         yield f"interfaces.{interface.name}.intercept", " ".join(interface.intercept)
-    for name in ("tcp", "tcp6", "udp", "udp6"):
-        listener = getattr(site.proxy, name)
+    for name, listener in site.proxy.listeners.items():
         if listener is not None:
             yield f"proxy.{name}.address", listener.address
             yield f"proxy.{name}.port", str(listener.port)

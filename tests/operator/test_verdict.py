@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from netplan_tproxy.datapath.layouts import ConfigValue, SetIds
 from netplan_tproxy.datapath.policy import port_prefixes
-from netplan_tproxy.inspect.decision import PROTOCOLS, UnknownSourceError, decide
 from netplan_tproxy.inspect.decision import Flow as Asked
-from netplan_tproxy.site.model import Listener, Mark
+from netplan_tproxy.inspect.decision import UnknownSourceError, decide
+from netplan_tproxy.site.model import LISTENERS, Listener, Mark
 from netplan_tproxy.site.sections.networks import parse_network, prefixes
 from tests.frames.settings import SETTINGS, Setting
 from tests.frames.wire import TCP, UDP, Flow
@@ -85,7 +85,7 @@ def config_of(setting: Setting, sets: Sets) -> ConfigValue:
             Listener("::1" if names[name][1] else "127.0.0.1", 9040)
             if names[name] in setting.proxied
             else None
-            for name in PROTOCOLS
+            for name in LISTENERS
         ),
         1,
     )

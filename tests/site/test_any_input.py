@@ -118,7 +118,7 @@ def _outcome(text: str) -> Site | None:
     try:
         return parse(text, "site.yaml")
     except SiteError as error:
-        problems = error.problems
+        problems = list(map(str, error.problems))
     assert problems
     assert len(set(problems)) == len(problems)
     assert all(_LINE.fullmatch(line) and line.isprintable() for line in problems)
@@ -136,7 +136,7 @@ def test_any_bytes(tmp_path: Path, data: bytes) -> None:
     try:
         load(path)
     except SiteError as error:
-        problems = error.problems
+        problems = list(map(str, error.problems))
     assert all(line.startswith(f"{path}:") and line.isprintable() for line in problems)
 
 

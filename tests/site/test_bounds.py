@@ -12,7 +12,7 @@ from netplan_tproxy.site.yaml.composer import MAX_DEPTH, MAX_NODES
 def _problems(text: str) -> list[str]:
     with pytest.raises(SiteError) as caught:
         parse(text, "site.yaml")
-    return caught.value.problems
+    return list(map(str, caught.value.problems))
 
 
 @pytest.mark.timeout(10)

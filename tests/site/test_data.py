@@ -24,7 +24,7 @@ def test_a_bad_file_gives_every_problem_with_its_position(
     expected = Path(f"{name}.txt").read_text(encoding="utf-8").splitlines()
     with pytest.raises(SiteError) as caught:
         load(f"{name}.yaml")
-    assert caught.value.problems == expected
+    assert list(map(str, caught.value.problems)) == expected
     assert caught.value.exit_code == 65
 
 

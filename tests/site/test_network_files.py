@@ -28,7 +28,7 @@ def _site(folder: Path, names: str, section: str = "bypass") -> Path:
 def _problems(path: Path) -> list[str]:
     with pytest.raises(SiteError) as caught:
         load(path)
-    return caught.value.problems
+    return list(map(str, caught.value.problems))
 
 
 @pytest.mark.timeout(20)
@@ -75,7 +75,7 @@ def test_a_line_is_named_by_a_path_that_can_be_opened(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(SiteError) as caught:
         load("conf/site.yaml")
-    (line,) = caught.value.problems
+    (line,) = map(str, caught.value.problems)
     assert line.startswith("conf/a.txt:2: 'wrong' is not a network")
 
 

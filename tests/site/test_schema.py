@@ -14,17 +14,17 @@ from netplan_tproxy.site.load import parse
 from netplan_tproxy.site.schema import location as schema
 from netplan_tproxy.site.schema.wording import flow
 from netplan_tproxy.site.sections.checks import DEFAULT_TIMEOUT
-from netplan_tproxy.site.sections.endpoints import (
-    DEFAULT_ADDRESSES,
-    DEFAULT_DIRECTIONS,
-    DEFAULT_WHEN_DOWN,
-    LISTENERS,
-)
 from netplan_tproxy.site.sections.fastpath import LARGEST_BUDGET, SMALLEST_BUDGET
+from netplan_tproxy.site.sections.interfaces import DEFAULT_DIRECTIONS
 from netplan_tproxy.site.sections.marks import DEFAULTS
+from netplan_tproxy.site.sections.proxy import (
+    DEFAULT_ADDRESSES,
+    DEFAULT_WHEN_DOWN,
+    LISTENER_FAMILIES,
+)
 from netplan_tproxy.site.sections.routes import DEFAULT_TABLE
 from netplan_tproxy.site.sections.rules import DEFAULT_PRIORITY
-from netplan_tproxy.site.sections.subjects import CGROUP_LEVELS
+from netplan_tproxy.site.sections.users_cgroups import CGROUP_LEVELS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -54,8 +54,10 @@ def test_every_default_is_the_one_in_the_code() -> None:
     assert {name: keys[f".marks.{name}"]["default"] for name in marks} == marks
     assert list(keys[".route_tables"]["default"]) == [str(DEFAULT_TABLE)]
     assert keys["rule.priority"]["default"] == DEFAULT_PRIORITY
-    addresses = {name: keys[f".proxy.{name}.address"]["default"] for name in LISTENERS}
-    assert addresses == {name: DEFAULT_ADDRESSES[family] for name, family in LISTENERS.items()}
+    addresses = {name: keys[f".proxy.{name}.address"]["default"] for name in LISTENER_FAMILIES}
+    assert addresses == {
+        name: DEFAULT_ADDRESSES[family] for name, family in LISTENER_FAMILIES.items()
+    }
     assert keys[".proxy.when_down"]["default"] == DEFAULT_WHEN_DOWN
     assert (keys["interface.intercept"]["default"],) == DEFAULT_DIRECTIONS
     assert keys["check.timeout"]["default"] == DEFAULT_TIMEOUT

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def _only_line(path: str | Path) -> str:
     with pytest.raises(SiteError) as caught:
         load(path)
-    (line,) = caught.value.problems
+    (line,) = map(str, caught.value.problems)
     return line.removeprefix(f"{path}")
 
 
@@ -104,7 +104,7 @@ def test_bytes_that_are_no_text(tmp_path: Path, data: bytes, expected: str) -> N
 def test_a_file_name_cannot_act_on_the_terminal(tmp_path: Path) -> None:
     with pytest.raises(SiteError) as caught:
         load(tmp_path / "a\x1b[2J\nb")
-    (line,) = caught.value.problems
+    (line,) = map(str, caught.value.problems)
     assert line.isprintable()
     assert r"a\x1b[2J\nb: cannot be read" in line
 

@@ -51,7 +51,7 @@ def _site(path: str, *, named: bool) -> tuple[Site | None, Finding]:
         site = load(path)
     except SiteError as wrong:
         more = len(wrong.problems) - 1
-        text = wrong.problems[0] + (f" (and {more} more)" if more else "")
+        text = str(wrong.problems[0]) + (f" (and {more} more)" if more else "")
         return None, fail("site.file", text, "correct it; what follows is without it")
     return site, ok("site.file", f"{path}: site '{site.name}', and nothing wrong with it")
 

@@ -53,8 +53,7 @@ class Patient:
     @property
     def listeners(self) -> list[tuple[str, Listener]]:
         """The listeners of the site: ``tcp``, ``tcp6``, ``udp``, ``udp6``."""
-        proxy = self.site.proxy if self.site else None
-        pairs = [(name, getattr(proxy, name, None)) for name in ("tcp", "tcp6", "udp", "udp6")]
+        pairs = self.site.proxy.listeners.items() if self.site else ()
         return [(name, listener) for name, listener in pairs if listener is not None]
 
     @property

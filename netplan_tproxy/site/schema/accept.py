@@ -1,8 +1,11 @@
 """Whether a schema accepts a value, without saying why not.
 
-The jsonschema package takes longer to import than all the rest of a run with nothing to do.
-A right site file needs none of what it knows about wrong ones, so that is asked only when
-this answers no, or does not know. A property test holds the two against each other.
+To import jsonschema and to ask it takes 59 to 84 ms, this 2 to 3, and a right site file needs
+nothing of what jsonschema knows about wrong ones: so that is asked only when this answers no, or
+does not know. What fastjsonschema 2.22 generates takes 3 to 4 ms (5 to 7 with its library), is
+775 lines of code for these 150, and would have to be generated in every checkout too.
+
+A property test holds the answers of this against those of jsonschema.
 """
 
 from __future__ import annotations
@@ -15,12 +18,15 @@ _Schema = Mapping[str, Any]
 
 
 class UnsureError(Exception):
-    """The schema says something that this does not know, or the value is a borderline case."""
+    """Neither yes nor no: a keyword that is not known here, or values that are hard to compare."""
 
 
 def accepts(root: _Schema, value: object) -> bool:
-    """Whether ``root`` (JSON Schema draft 2020-12) accepts ``value``. Raises UnsureError."""
-    return _Judge(root).accepts(root, value)
+    """Return whether ``root`` (JSON Schema draft 2020-12) accepts ``value``.
+
+    Raises UnsureError.
+    """
+    return _Evaluator(root).accepts(root, value)
 
 
 _ANNOTATIONS = frozenset(
@@ -37,7 +43,7 @@ _TYPES: dict[str, tuple[type, ...]] = {
 }
 
 
-class _Judge:
+class _Evaluator:
     def __init__(self, root: _Schema) -> None:
         self._root = root
 
@@ -55,13 +61,15 @@ class _Judge:
         return True
 
     def ref(self, _schema: _Schema, wanted: str, value: Any) -> bool:
-        found: Any = self._root
+        target: Any = self._root
         for name in wanted.removeprefix("#/").split("/"):
-            found = found[name]
-        return self.accepts(found, value)
+            target = target[name]
+        return self.accepts(target, value)
 
     def type(self, _schema: _Schema, wanted: str | list[str], value: Any) -> bool:
-        return any(_is(name, value) for name in ([wanted] if isinstance(wanted, str) else wanted))
+        return any(
+            _has_type(name, value) for name in ([wanted] if isinstance(wanted, str) else wanted)
+        )
 
     def properties(self, _schema: _Schema, wanted: Mapping[str, _Schema], value: Any) -> bool:
         return not isinstance(value, dict) or all(
@@ -93,7 +101,7 @@ class _Judge:
         return not self.accepts(wanted, value)
 
 
-def _is(name: str, value: object) -> bool:
+def _has_type(name: str, value: object) -> bool:
     if isinstance(value, bool):
         return name == "boolean"
     if name == "integer" and isinstance(value, float):
@@ -101,7 +109,7 @@ def _is(name: str, value: object) -> bool:
     return isinstance(value, _TYPES[name])
 
 
-def _same(one: Any, other: Any) -> bool:
+def _equal(one: Any, other: Any) -> bool:
     if isinstance(one, list | dict | float) or isinstance(other, list | dict | float):
         raise UnsureError("const")
     return type(one) is type(other) and bool(one == other)
@@ -109,43 +117,45 @@ def _same(one: Any, other: Any) -> bool:
 
 def _unique(values: list[Any]) -> bool:
     return not any(
-        _same(one, other) for index, one in enumerate(values) for other in values[:index]
+        _equal(one, other) for index, one in enumerate(values) for other in values[:index]
     )
 
 
-def _of(kinds: type | tuple[type, ...], holds: Callable[[Any, Any], bool]) -> Callable[..., bool]:
-    """A check that concerns values of some kinds alone; a boolean is no number."""
+def _for_values(
+    kinds: type | tuple[type, ...], holds: Callable[[Any, Any], bool]
+) -> Callable[..., bool]:
+    """Return a check that passes what is not of these kinds; a boolean is no number."""
 
-    def check(_judge: _Judge, _schema: _Schema, wanted: Any, value: Any) -> bool:
-        concerned = isinstance(value, kinds) and not isinstance(value, bool)
-        return not concerned or holds(wanted, value)
+    def check(_evaluator: _Evaluator, _schema: _Schema, wanted: Any, value: Any) -> bool:
+        passed = not isinstance(value, kinds) or isinstance(value, bool)
+        return passed or holds(wanted, value)
 
     return check
 
 
 _NUMBERS = (int, float)
 _CHECKS: dict[str, Callable[..., bool]] = {
-    "$ref": _Judge.ref,
-    "type": _Judge.type,
-    "properties": _Judge.properties,
-    "additionalProperties": _Judge.additional,
-    "propertyNames": _Judge.names,
-    "items": _Judge.items,
-    "anyOf": _Judge.any_of,
-    "oneOf": _Judge.one_of,
-    "allOf": _Judge.all_of,
-    "not": _Judge.not_,
-    "const": lambda _judge, _schema, wanted, value: _same(wanted, value),
-    "enum": lambda _judge, _schema, wanted, value: any(_same(one, value) for one in wanted),
-    "required": _of(dict, lambda wanted, value: all(key in value for key in wanted)),
-    "minProperties": _of(dict, lambda wanted, value: len(value) >= wanted),
-    "maxProperties": _of(dict, lambda wanted, value: len(value) <= wanted),
-    "minItems": _of(list, lambda wanted, value: len(value) >= wanted),
-    "maxItems": _of(list, lambda wanted, value: len(value) <= wanted),
-    "uniqueItems": _of(list, lambda wanted, value: not wanted or _unique(value)),
-    "minLength": _of(str, lambda wanted, value: len(value) >= wanted),
-    "maxLength": _of(str, lambda wanted, value: len(value) <= wanted),
-    "pattern": _of(str, lambda wanted, value: re.search(wanted, value) is not None),
-    "minimum": _of(_NUMBERS, lambda wanted, value: value >= wanted),
-    "maximum": _of(_NUMBERS, lambda wanted, value: value <= wanted),
+    "$ref": _Evaluator.ref,
+    "type": _Evaluator.type,
+    "properties": _Evaluator.properties,
+    "additionalProperties": _Evaluator.additional,
+    "propertyNames": _Evaluator.names,
+    "items": _Evaluator.items,
+    "anyOf": _Evaluator.any_of,
+    "oneOf": _Evaluator.one_of,
+    "allOf": _Evaluator.all_of,
+    "not": _Evaluator.not_,
+    "const": lambda _evaluator, _schema, wanted, value: _equal(wanted, value),
+    "enum": lambda _evaluator, _schema, wanted, value: any(_equal(one, value) for one in wanted),
+    "required": _for_values(dict, lambda wanted, value: all(key in value for key in wanted)),
+    "minProperties": _for_values(dict, lambda wanted, value: len(value) >= wanted),
+    "maxProperties": _for_values(dict, lambda wanted, value: len(value) <= wanted),
+    "minItems": _for_values(list, lambda wanted, value: len(value) >= wanted),
+    "maxItems": _for_values(list, lambda wanted, value: len(value) <= wanted),
+    "uniqueItems": _for_values(list, lambda wanted, value: not wanted or _unique(value)),
+    "minLength": _for_values(str, lambda wanted, value: len(value) >= wanted),
+    "maxLength": _for_values(str, lambda wanted, value: len(value) <= wanted),
+    "pattern": _for_values(str, lambda wanted, value: re.search(wanted, value) is not None),
+    "minimum": _for_values(_NUMBERS, lambda wanted, value: value >= wanted),
+    "maximum": _for_values(_NUMBERS, lambda wanted, value: value <= wanted),
 }

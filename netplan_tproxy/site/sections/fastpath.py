@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from netplan_tproxy.site.model import Fastpath
 from netplan_tproxy.site.sections.items import read_items
 from netplan_tproxy.site.sections.ports import merge_ports, parse_ports
-from netplan_tproxy.site.sections.subjects import parse_cgroup
+from netplan_tproxy.site.sections.users_cgroups import parse_cgroup
 from netplan_tproxy.site.yaml.problem import Problem
 from netplan_tproxy.system.text import shown
 

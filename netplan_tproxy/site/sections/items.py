@@ -1,4 +1,4 @@
-"""The items of a list of plain values, each with its place."""
+"""Lists of plain values: each item with its place."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _T = TypeVar("_T")
 
 
 def scalars(section: Mapping, path: Path, key: str) -> Iterator[tuple[Path, Scalar]]:
-    """Yield path and value of every item of the list at ``key``; what is refused is left out."""
+    """Yield path and value of every item of the list at ``key``, without what was refused."""
     node = section.child(key)
     for index, item in enumerate(node.items if isinstance(node, Sequence) else ()):
         if isinstance(item, Scalar) and item.value is not None:
@@ -31,20 +31,20 @@ def read_items(
 
     ``parse`` raises ValueError with the end of a message.
     """
-    found: list[_T] = []
+    values: list[_T] = []
     problems: list[Problem] = []
     for here, item in scalars(section, path, key):
         try:
-            found.append(parse(item))
+            values.append(parse(item))
         except ValueError as error:
             problems.append(Problem(item.at, here, str(error)))
-    return found, problems
+    return values, problems
 
 
 def read_distinct(
     section: Mapping, path: Path, key: str, parse: Callable[[Scalar], _T]
 ) -> tuple[list[_T], list[Problem]]:
-    """Return the same as ``read_items``; an item that means the same as another is wrong."""
+    """Return as ``read_items`` does; an item that means the same as an earlier one is wrong."""
     seen: dict[_T, Position] = {}
 
     def once(item: Scalar) -> _T:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from typing import TYPE_CHECKING
 
+from netplan_tproxy.errors import Place
 from netplan_tproxy.site.sections.networks import parse_network
 from netplan_tproxy.site.yaml.problem import Problem
 from netplan_tproxy.site.yaml.source import UnfitFileError, read_regular
@@ -27,6 +28,7 @@ def read_network_file(path: str, at: Position, named: Path) -> tuple[list[Networ
         text = _text(path)
     except UnfitFileError as unfit:
         return [], [Problem(at, named, f"{printable(path)}: {unfit}")]
+    name = printable(path)
     networks: list[Network] = []
     wrong: list[Problem] = []
     more = 0
@@ -38,12 +40,12 @@ def read_network_file(path: str, at: Position, named: Path) -> tuple[list[Networ
             networks.append(parse_network(word))
         except ValueError as error:
             if len(wrong) < SHOWN_LINES:
-                wrong.append(Problem(at, (*named, number), str(error), f"{path}:{number}"))
+                wrong.append(Problem(at, named, str(error), Place(name, number)))
             else:
                 more += 1
     if more:
         lines = f"{more} more line{'s are' if more > 1 else ' is'} wrong in the same way"
-        wrong.append(Problem(at, (*named, "more"), f"{lines}, would be one network a line", path))
+        wrong.append(Problem(at, named, f"{lines}, would be one network a line", Place(name)))
     return networks, wrong
 
 

@@ -32,7 +32,7 @@ def parse_ports(item: Scalar) -> tuple[int, int]:
 
 
 def merge_ports(ranges: Iterable[tuple[int, int]]) -> Ports:
-    """Return the ranges ascending, those that overlap or touch made one."""
+    """Return the ranges ascending; those that overlap or touch become one."""
     merged: list[tuple[int, int]] = []
     for first, last in sorted(ranges):
         if merged and first <= merged[-1][1] + 1:

@@ -66,8 +66,8 @@ def read_routes(
             )
             problems.append(Problem(entry.at, path, text))
         tables.setdefault(table, entry.at)
-        found, wrong = _read_table(table, entry.value, path)
-        routes += found
+        in_table, wrong = _read_table(table, entry.value, path)
+        routes += in_table
         problems += wrong
     if not section.entries:
         routes = [Route(DEFAULT_TABLE, EVERYTHING[family]) for family in families]

@@ -25,9 +25,8 @@ def default_rules(
 ) -> tuple[tuple[Rule, ...], list[Problem]]:
     """Return the rule of a file that has none: the intercept mark in the only table.
 
-    ``families`` are those that have a listener, ``tables`` those of ``route_tables``, which
-    stands at ``at``; with several, the rule is not for us to choose, and that is the problem
-    returned.
+    ``families`` are those that have a listener, ``tables`` the numbers in ``route_tables``, which
+    stands at ``at``. With several tables there is no default, but a problem.
     """
     if len(tables) == 1:
         return (Rule(marks["intercept"], tables[0], families=families),), []
@@ -99,9 +98,9 @@ def _read_rule(
 def _priority_problem(
     item: Mapping, index: int, families: tuple[int, ...], seen: dict[tuple[int, int], int]
 ) -> list[Problem]:
-    """Return what is wrong with the priority of rule ``index``; notes it in ``seen``.
+    """Return what is wrong with the priority of rule ``index``; add it to ``seen``.
 
-    The families' rules are lists of their own (ip-rule(8)).
+    Each family has a list of rules of its own (ip-rule(8)).
     """
     entry = item.get("priority")
     number = item.scalar("priority", DEFAULT_PRIORITY)

@@ -4,21 +4,19 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.site.model import Policy
+from netplan_tproxy.site.model import PROTOCOLS, Policy
 from netplan_tproxy.site.sections.items import read_distinct, read_items, scalars
 from netplan_tproxy.site.sections.marks import overlap, parse_mark
 from netplan_tproxy.site.sections.network_files import beside, read_network_file
 from netplan_tproxy.site.sections.networks import parse_network, prefixes
 from netplan_tproxy.site.sections.ports import merge_ports, parse_ports
-from netplan_tproxy.site.sections.subjects import parse_bypass_cgroup, parse_user
+from netplan_tproxy.site.sections.users_cgroups import parse_bypass_cgroup, parse_user
 from netplan_tproxy.site.yaml.problem import Problem
 
 if TYPE_CHECKING:
     from netplan_tproxy.site.model import Mark, Ports, Prefix
     from netplan_tproxy.site.sections.networks import Network
     from netplan_tproxy.site.yaml.nodes import Mapping, Scalar
-
-PROTOCOLS = ("tcp", "udp")
 
 
 class SelectionReader:
@@ -58,8 +56,8 @@ class SelectionReader:
         networks, problems = read_items(section, (name,), key, _network)
         for here, item in scalars(section, (name,), files_key):
             path = beside(self._source, str(item.value))
-            found, wrong = read_network_file(path, item.at, here)
-            networks += found
+            listed, wrong = read_network_file(path, item.at, here)
+            networks += listed
             problems += wrong
         if name == "intercept" and files and not networks and not problems:
             text = "name no network, so nothing would be intercepted, would name at least one"

@@ -62,9 +62,9 @@ def parse_value(value: Value) -> str:
 
 
 def read_sysctls(section: Mapping) -> tuple[tuple[tuple[str, str], ...], list[Problem]]:
-    """Return name and value in the order of the file, ``accept_local`` of lo always among them.
+    """Return names and values in the order of the file, and what is wrong with them.
 
-    Also returns what is wrong with them.
+    ``accept_local`` of lo is always among them.
     """
     settings: dict[str, str] = {}
     seen: dict[str, Position] = {}

@@ -11,7 +11,7 @@ import yaml
 from netplan_tproxy.site.yaml.nodes import NOWHERE, Entry, Mapping, Node, Scalar, Sequence, children
 from netplan_tproxy.site.yaml.problem import Path, Position, Problem
 from netplan_tproxy.site.yaml.scalars import TAG, check_tag, resolve
-from netplan_tproxy.site.yaml.syntax import YAML
+from netplan_tproxy.site.yaml.syntax_errors import YAML
 from netplan_tproxy.system.text import shown
 
 if TYPE_CHECKING:
@@ -49,10 +49,10 @@ class _Key:
 
 
 class Composer:
-    """Reads one document.
+    """Builds the nodes of one document.
 
-    ``problems`` are those after which reading went on, ``refused`` the paths of the values
-    among them that mean nothing.
+    ``problems`` are those after which reading went on; ``refused`` are the paths among them whose
+    values are not to be used.
     """
 
     def __init__(self, events: Iterator[yaml.Event]) -> None:

@@ -1,4 +1,4 @@
-"""Safe YAML: text to nodes with positions, within bounds, never a Python object.
+"""From YAML text to nodes with positions: bounded, and never a Python object.
 
 Built on the event stream of PyYAML's ``SafeLoader``: its own composer recurses without a
 bound and drops the first of two equal keys.
@@ -15,7 +15,7 @@ import yaml
 from netplan_tproxy.site.yaml.composer import Composer, FatalProblemError, start
 from netplan_tproxy.site.yaml.nodes import NOWHERE, Node
 from netplan_tproxy.site.yaml.problem import Path, Position, Problem
-from netplan_tproxy.site.yaml.syntax import YAML, syntax_problem
+from netplan_tproxy.site.yaml.syntax_errors import YAML, syntax_problem
 from netplan_tproxy.system.text import printable
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ _FORBIDDEN = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000
 class Document:
     """The nodes of one file; ``root`` is None for an empty file and after a syntax error.
 
-    ``refused`` are the paths of values that mean nothing; what stands there is not to be used.
+    ``refused`` are the paths whose values are not to be used.
     """
 
     root: Node | None

@@ -1,10 +1,11 @@
-"""One thing wrong in a site file, and how it is written for the terminal."""
+"""One thing wrong at one place of the parsed file."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import TypeAlias
 
+from netplan_tproxy.errors import Place, SiteProblem
 from netplan_tproxy.system.text import SHOWN_LENGTH, printable, shown
 
 Path: TypeAlias = tuple[str | int, ...]
@@ -26,19 +27,18 @@ class Position:
 class Problem:
     """What is wrong at ``path``; ``text`` says what, and what would be right.
 
-    ``inside`` is ``file`` or ``file:line`` of what is wrong in a file that ``path`` names.
+    ``inside`` is the place in the file that ``path`` names, where what is wrong is in there.
     """
 
     at: Position
     path: Path
     text: str
-    inside: str = ""
+    inside: Place | None = None
 
-    def line_for(self, source: str) -> str:
-        """Return the finished line ``file:line:column: path: text``, or ``inside: text``."""
-        if self.inside:
-            return f"{printable(self.inside)}: {self.text}"
-        return f"{printable(source)}:{self.at}: {dotted(self.path)}: {self.text}"
+    def in_file(self, source: str) -> SiteProblem:
+        """Return it as a problem of the file named ``source``."""
+        place = Place(printable(source), self.at.line, self.at.column)
+        return SiteProblem(place, dotted(self.path), self.text, self.inside)
 
 
 def dotted(path: Path) -> str:

@@ -1,12 +1,13 @@
-"""The bytes of a site file to text, without waiting on a pipe or reading without end."""
+"""Read files that the user names: never wait on a pipe, never read without end."""
 
 from __future__ import annotations
 
 import os
 import stat
+from dataclasses import replace
 from pathlib import Path
 
-from netplan_tproxy.errors import SiteError
+from netplan_tproxy.errors import Place, SiteError, SiteProblem
 from netplan_tproxy.system.text import printable
 
 MAX_BYTES = 16 * 1024 * 1024
@@ -14,27 +15,26 @@ _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
 def read_text(path: str) -> str:
-    """Return the text of the regular file at ``path``, without its byte order mark.
+    """Return the text of the site file at ``path``, without its byte order mark.
 
-    Raises SiteError with one line ``path: what is wrong`` or ``path:line:column: ...``.
+    Raises SiteError with one problem: of the file as a whole, or of a byte in it.
     """
-    shown_path = printable(path)
+    file = Place(printable(path))
     try:
         data = read_regular(path, "a readable site file", "a few lines of YAML")
+        return _decoded(data, file)
     except UnfitFileError as unfit:
-        message = f"{shown_path}: {unfit}"
-        raise SiteError([message]) from unfit
-    return _decoded(data, shown_path)
+        raise SiteError([SiteProblem(file, "", str(unfit))]) from unfit
 
 
 class UnfitFileError(Exception):
-    """Something other than a readable regular file of a sensible size: the end of a message."""
+    """Not a readable regular file of a sensible size; the text is the end of a message."""
 
 
 def read_regular(path: str, readable: str, small: str) -> bytes:
     """Return the bytes of a regular file of at most ``MAX_BYTES``.
 
-    Raises UnfitFileError; ``readable`` and ``small`` are what would be right in its words.
+    Raises UnfitFileError, which says that it would be ``readable``, or ``small``.
     """
     try:
         data = _read(path)
@@ -79,19 +79,19 @@ def _check_regular(status: os.stat_result) -> None:
         raise UnfitFileError(message)
 
 
-def _decoded(data: bytes, shown_path: str) -> str:
+def _decoded(data: bytes, file: Place) -> str:
     if data.startswith(_UTF16_MARKS):
-        message = f"{shown_path}: is UTF-16 text, would be UTF-8"
-        raise SiteError([message])
+        message = "is UTF-16 text, would be UTF-8"
+        raise UnfitFileError(message)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        byte = f"byte 0x{data[error.start]:02x}"
-        message = f"{shown_path}:{line}:{column}: yaml: {byte} is not UTF-8, would be UTF-8 text"
-        raise SiteError([message]) from error
+        message = f"byte 0x{data[error.start]:02x} is not UTF-8, would be UTF-8 text"
+        problem = SiteProblem(replace(file, line=line, column=column), "yaml", message)
+        raise SiteError([problem]) from error
     if "\0" in text:
-        message = f"{shown_path}: is a binary file, it holds NUL bytes, would be UTF-8 text"
-        raise SiteError([message])
+        message = "is a binary file, it holds NUL bytes, would be UTF-8 text"
+        raise UnfitFileError(message)
     return text

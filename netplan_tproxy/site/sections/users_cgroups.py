@@ -1,4 +1,4 @@
-"""Users and cgroups by name."""
+"""The names of users and cgroups."""
 
 from __future__ import annotations
 

@@ -1,48 +1,25 @@
-"""The interfaces and the proxy's listeners."""
+"""The addresses and ports of the proxy's listeners."""
 
 from __future__ import annotations
 
 import ipaddress
-from typing import TYPE_CHECKING
 
-from netplan_tproxy.site.model import AF_INET, AF_INET6, Interface, Listener, Proxy
+from netplan_tproxy.site.model import AF_INET, AF_INET6, LISTENERS, Listener, Proxy
 from netplan_tproxy.site.sections.networks import is_mapped, parse_address, written
-from netplan_tproxy.site.yaml.nodes import Mapping, Scalar, Sequence
+from netplan_tproxy.site.yaml.nodes import Mapping
 from netplan_tproxy.site.yaml.problem import Problem
 from netplan_tproxy.system.text import shown
 
-if TYPE_CHECKING:
-    from netplan_tproxy.site.yaml.nodes import Node
-
-DIRECTIONS = ("output", "forward")
-DEFAULT_DIRECTIONS = ("output",)
 DEFAULT_ADDRESSES = {AF_INET: "127.0.0.1", AF_INET6: "::1"}
 DEFAULT_WHEN_DOWN = "drop"
-LISTENERS = {"tcp": AF_INET, "tcp6": AF_INET6, "udp": AF_INET, "udp6": AF_INET6}
-_LONGEST_NAME = 15  # IFNAMSIZ without its NUL
-
-
-def read_interfaces(section: Mapping) -> tuple[tuple[Interface, ...], list[Problem]]:
-    """Return the interfaces in the order of the file, and what is wrong with their names."""
-    interfaces: list[Interface] = []
-    problems: list[Problem] = []
-    for entry in section.entries:
-        if len(entry.key.encode()) > _LONGEST_NAME or not entry.key.isprintable():
-            name = shown(entry.key)
-            text = f"{name} is not an interface name of 1 to {_LONGEST_NAME} printable bytes"
-            problems.append(Problem(entry.at, ("interfaces", entry.key), text))
-            continue
-        options = entry.value
-        intercept = options.child("intercept") if isinstance(options, Mapping) else None
-        interfaces.append(Interface(entry.key, _directions(intercept)))
-    return tuple(interfaces), problems
+LISTENER_FAMILIES = {name: AF_INET6 if name.endswith("6") else AF_INET for name in LISTENERS}
 
 
 def read_proxy(section: Mapping) -> tuple[Proxy, list[Problem]]:
     """Return the listeners, and what is wrong with their addresses."""
     listeners: dict[str, Listener | None] = {}
     problems: list[Problem] = []
-    for key, family in LISTENERS.items():
+    for key, family in LISTENER_FAMILIES.items():
         options = section.child(key)
         if isinstance(options, Mapping):
             listeners[key], wrong = _listener(options, key, family)
@@ -52,12 +29,6 @@ def read_proxy(section: Mapping) -> tuple[Proxy, list[Problem]]:
         listeners["tcp"] = Listener(DEFAULT_ADDRESSES[AF_INET], port)
     when_down = str(section.scalar("when_down", DEFAULT_WHEN_DOWN))
     return Proxy(**listeners, when_down=when_down), problems
-
-
-def _directions(node: Node | None) -> tuple[str, ...]:
-    items = node.items if isinstance(node, Sequence) else (node,)
-    named = {item.value for item in items if isinstance(item, Scalar)}
-    return tuple(way for way in DIRECTIONS if way in named) or DEFAULT_DIRECTIONS
 
 
 def _listener(options: Mapping, key: str, family: int) -> tuple[Listener | None, list[Problem]]:

@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from netplan_tproxy.site.model import Site
 
 
-def uncovered(site: Site, root: Mapping) -> list[Problem]:
-    """Return what intercepted packets lack: routes for a family, a listener for a protocol."""
+def inconsistencies(site: Site, root: Mapping) -> list[Problem]:
+    """Return what intercepted packets lack: routes of a family, a listener of a protocol."""
     return [*_routes(site, root), *_protocols(site, root)]
 
 

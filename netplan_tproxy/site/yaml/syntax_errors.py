@@ -22,17 +22,17 @@ _WORDS = (
 def syntax_problem(
     problem: str | None, at: Position, char: str, opened: Position | None
 ) -> Problem:
-    """Return the problem for what the YAML scanner or parser found at ``at``.
+    """Return the problem for what PyYAML refuses at ``at``; ``problem`` are its own words.
 
-    ``char`` is the character there, or the empty text at the end of the file; ``opened`` is
-    where the construct begins that the scanner was in.
+    ``char`` is the character there, empty at the end of the file; ``opened`` is where the map,
+    list or quote begins in which it stands.
     """
     if char == "\t":
         text = "a tab where indentation or a value is expected, would be spaces"
         return Problem(at, YAML, text)
-    found = problem or "not valid YAML"
-    words = next((words for sign, words in _WORDS if sign in found), None)
+    reason = problem or "not valid YAML"
+    words = next((words for sign, words in _WORDS if sign in reason), None)
     if words is None:
-        reason = clipped(printable(found))
+        reason = clipped(printable(reason))
         return Problem(at, YAML, f"not valid YAML ({reason}), would be 'key: value' lines")
     return Problem(at, YAML, words.format(opened or at))

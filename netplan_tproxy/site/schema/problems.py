@@ -1,4 +1,4 @@
-"""The schema's verdict on the nodes, as problems with positions."""
+"""What the schema refuses in the nodes, as problems with positions."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
 _OF_KEYS = ("anyOf", "oneOf", "not")
 
 
-def shape_problems(root: Node) -> list[Problem]:
+def schema_problems(root: Node) -> list[Problem]:
     """Return what the schema refuses in ``root``: kinds of values, names, ranges, unknown keys.
 
     A missing key is not reported where an unknown key beside it looks like that key misspelt.
     """
-    found: list[Problem] = []
+    unfit: list[Problem] = []
     missing: list[tuple[Problem, set[Path]]] = []
     guessed: set[Path] = set()
     places = {(): (root.at, root)} | {path: (at, node) for path, at, node in walk(root)}
@@ -36,14 +36,14 @@ def shape_problems(root: Node) -> list[Problem]:
                 path = (*refusal.path, key)
                 guess = _closest(key, list(refusal.schema["properties"]))
                 guessed |= {(*refusal.path, guess)} if guess else set()
-                found.append(Problem(places[path][0], path, unknown_text(guess, refusal)))
+                unfit.append(Problem(places[path][0], path, unknown_text(guess, refusal)))
         elif absent := _absent(refusal):
             for keys in absent:
                 problem = Problem(at, (*refusal.path, keys[0]), missing_text(keys[0], refusal))
                 missing.append((problem, {(*refusal.path, key) for key in keys}))
         else:
-            found.append(Problem(at, refusal.path, unfit_text(node, refusal)))
-    return found + [problem for problem, paths in missing if not paths & guessed]
+            unfit.append(Problem(at, refusal.path, unfit_text(node, refusal)))
+    return unfit + [problem for problem, paths in missing if not paths & guessed]
 
 
 def _refusals(root: Node) -> Iterator[Refusal]:
