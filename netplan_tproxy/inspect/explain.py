@@ -80,8 +80,6 @@ def report(kernel: Kernel, kinds: Kinds, state: State, question: Question) -> di
 
 
 _ASKED_PROXY = frozenset({INTERCEPTED, "lost", "refused", "down_bypassed"})
-# RFC 4291, 2.5.3, 2.5.6 and 2.7: no router passes them on.
-_LINK = tuple(ipaddress.ip_network(text) for text in ("ff00::/8", "fe80::/10", "::1/128"))
 
 
 class _Place:
