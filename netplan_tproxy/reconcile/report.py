@@ -41,6 +41,10 @@ def _entry(change: Change) -> dict[str, Any]:
         "title": change.subject.title,
         "before": change.before.value if change.before else None,
         "after": change.after.value if change.after else None,
+        "parts": {
+            "before": list(change.before.parts) if change.before else [],
+            "after": list(change.after.parts) if change.after else [],
+        },
     }
 
 
