@@ -24,6 +24,8 @@ from netplan_tproxy.kernel.bpf.layout import (
 from netplan_tproxy.site.model import Listener, Mark
 
 BYPASS_MARKS = 8
+# The order of listeners in ``struct config``, in the names of the site file.
+PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 
 
 @dataclass(frozen=True)
@@ -94,7 +96,7 @@ class SetIds:
 
 @dataclass(frozen=True)
 class ConfigValue:
-    """``struct config``; listeners in the order tcp, tcp6, udp, udp6; ``lo`` an ifindex."""
+    """``struct config``; listeners in the order of ``PROTOCOLS``; ``lo`` is an ifindex."""
 
     sets: SetIds
     intercept: Mark

@@ -6,9 +6,8 @@ import ipaddress
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
-from netplan_tproxy.datapath.layouts import ConfigValue
+from netplan_tproxy.datapath.layouts import PROTOCOLS, ConfigValue
 
-PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 INTERCEPTED = "intercepted"
 # As never_intercepted() and never_intercepted_v6() have it.
 _NEVER = tuple(

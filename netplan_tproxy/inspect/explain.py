@@ -7,12 +7,11 @@ from dataclasses import asdict
 from typing import Any
 
 from netplan_tproxy.datapath.host import Kernel
-from netplan_tproxy.datapath.layouts import ConfigValue
+from netplan_tproxy.datapath.layouts import PROTOCOLS, ConfigValue
 from netplan_tproxy.datapath.set_lookup import SetLookup
 from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.inspect.decision import (
     INTERCEPTED,
-    PROTOCOLS,
     Flow,
     Step,
     UnknownSourceError,

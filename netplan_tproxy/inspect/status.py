@@ -11,7 +11,7 @@ from netplan_tproxy.datapath.counters import Counts, counters
 from netplan_tproxy.datapath.fastpath_counters import fast_counters
 from netplan_tproxy.datapath.flows import intercepted_connections, tracked_datagrams
 from netplan_tproxy.datapath.host import Kernel
-from netplan_tproxy.datapath.layouts import CONFIG, ConfigValue, unpack_config
+from netplan_tproxy.datapath.layouts import CONFIG, PROTOCOLS, ConfigValue, unpack_config
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.bpf.dump import program_age
 from netplan_tproxy.kernel.bpf.programs import prog_fd_by_id
@@ -24,7 +24,6 @@ from netplan_tproxy.resource.values import Plan
 from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.state import State
 
-PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 MOST_FLOWS = 20
 _DIRECTIONS = {"wan_egress": "output", "lan_ingress": "forward"}
 

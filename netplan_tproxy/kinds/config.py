@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from netplan_tproxy.datapath.host import Kernel
-from netplan_tproxy.datapath.layouts import CONFIG, ConfigValue, unpack_config
+from netplan_tproxy.datapath.layouts import CONFIG, PROTOCOLS, ConfigValue, unpack_config
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.resource.kind import Kind
@@ -15,7 +15,6 @@ from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
 
 _KEY = bytes(4)
-_PROTOCOLS = ("tcp", "tcp6", "udp", "udp6")
 
 
 @dataclass(frozen=True)
@@ -43,7 +42,7 @@ class Config(Resource):
         value = unpack_config(self.packed)
         parts = [
             f"{protocol} to {listener}"
-            for protocol, listener in zip(_PROTOCOLS, value.listeners, strict=True)
+            for protocol, listener in zip(PROTOCOLS, value.listeners, strict=True)
             if listener is not None
         ]
         parts.append(f"mark {value.intercept}")
@@ -66,21 +65,16 @@ class ConfigKind(Kind[Config]):
     def desired(self, wanted: Wanted) -> Iterable[Config]:
         site = wanted.site
         policy, proxy = site.policy, site.proxy
-        listeners = (
-            (proxy.tcp, proxy.tcp6, proxy.udp, proxy.udp6)
-            if policy.protocols is None
-            else (
-                proxy.tcp if "tcp" in policy.protocols else None,
-                proxy.tcp6 if "tcp" in policy.protocols else None,
-                proxy.udp if "udp" in policy.protocols else None,
-                proxy.udp6 if "udp" in policy.protocols else None,
-            )
-        )
+        listeners = zip(PROTOCOLS, (proxy.tcp, proxy.tcp6, proxy.udp, proxy.udp6), strict=True)
+        intercepted = ("tcp", "udp") if policy.protocols is None else policy.protocols
         value = ConfigValue(
             sets=wanted.policy.ids,
             intercept=site.intercept_mark,
             bypass=(site.bypass_mark, *policy.bypass_marks),
-            listeners=listeners,
+            listeners=tuple(
+                listener if protocol.removesuffix("6") in intercepted else None
+                for protocol, listener in listeners
+            ),
             lo=wanted.facts.links["lo"].ifindex,
             when_down_bypass=proxy.when_down == "bypass",
         )

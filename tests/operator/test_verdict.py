@@ -9,10 +9,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from netplan_tproxy.datapath.layouts import ConfigValue, SetIds
+from netplan_tproxy.datapath.layouts import PROTOCOLS, ConfigValue, SetIds
 from netplan_tproxy.datapath.policy import port_prefixes
-from netplan_tproxy.inspect.decision import PROTOCOLS, UnknownSourceError, decide
 from netplan_tproxy.inspect.decision import Flow as Asked
+from netplan_tproxy.inspect.decision import UnknownSourceError, decide
 from netplan_tproxy.site.model import Listener, Mark
 from netplan_tproxy.site.sections.networks import parse_network, prefixes
 from tests.frames.settings import SETTINGS, Setting
