@@ -6,39 +6,62 @@ import socket
 import struct
 import time
 
+from netplan_tproxy.datapath.pins import Pins
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.libbpf import Fd
-from netplan_tproxy.kernel.sockets.diag import sockets
+from netplan_tproxy.kernel.sockets.diag import sockets as tcp_sockets
 
+_FOLDER = "draining"
 _PATIENCE = 1.0
 _INTERVAL = 0.02
 
 
-def is_read(socks: Fd) -> bool:
-    """Whether nothing waits for any of the sockets in the map."""
-    info = bpf_maps.map_info(socks)
+class DrainingMaps:
+    """Maps of sockets that nothing is put into any more, kept below ``draining/``."""
+
+    def __init__(self, pins: Pins) -> None:
+        self._pins = pins
+
+    def wait_or_keep(self, pin: str, sockets: Fd) -> None:
+        """Give readers a second; what they have not read then waits on in a pinned map.
+
+        Nothing may be redirected any more. To be called in the sockets' network namespace.
+        Raises KernelError.
+        """
+        if not _wait_for_readers(sockets):
+            self._pins.put(_FOLDER, f"{pin}-{bpf_maps.map_info(sockets).id}", sockets)
+
+    def drop_read(self) -> None:
+        """Let go of those in which nothing waits any more. Raises KernelError."""
+        for path in self._pins.listing(_FOLDER):
+            with bpf_maps.open_pinned(str(path)) as sockets:
+                read = is_read(sockets)
+            if read:
+                self._pins.remove(_FOLDER, path.name)
+
+
+def is_read(sockets: Fd) -> bool:
+    """Whether nothing waits for any of the sockets in the map. Raises KernelError."""
+    info = bpf_maps.map_info(sockets)
     cookies = set()
-    for key in bpf_maps.keys(socks, info.key_size):
-        value = bpf_maps.lookup(socks, key, info.value_size)
+    for key in bpf_maps.keys(sockets, info.key_size):
+        value = bpf_maps.lookup(sockets, key, info.value_size)
         if value is not None:
             cookies.add(struct.unpack("=Q", value)[0])
     if not cookies:
         return True
     return not any(
-        found.waiting
+        one.waiting
         for family in (socket.AF_INET, socket.AF_INET6)
-        for found in sockets("tcp", family, *range(1, 12))
-        if found.cookie in cookies
+        for one in tcp_sockets("tcp", family, *range(1, 12))
+        if one.cookie in cookies
     )
 
 
-def wait_for_readers(socks: Fd) -> bool:
-    """Give readers a second; False when something still waits then.
-
-    Nothing may be redirected any more. To be called in the sockets' network namespace.
-    """
+def _wait_for_readers(sockets: Fd) -> bool:
+    """Give readers a second; False when something still waits then."""
     deadline = time.monotonic() + _PATIENCE
-    while not is_read(socks):
+    while not is_read(sockets):
         if time.monotonic() > deadline:
             return False
         time.sleep(_INTERVAL)

@@ -1,4 +1,4 @@
-"""The kernel, as the kinds see it: the only package that imports pyroute2 or bcc."""
+"""The kernel of this network namespace, as the kinds see it."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
-from netplan_tproxy.datapath.attachments import Attachments
 from netplan_tproxy.datapath.objects import BpfObjects
+from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.routing import Link
@@ -37,10 +37,13 @@ class Kernel:
     def __init__(self) -> None:
         self.netlink = Netlink()
         self.bpf = BpfObjects()
-        self.attachments = Attachments(self.bpf)
+
+    def snapshot(self) -> Snapshot:
+        """Begin to look at what is there. Close it, or use ``with``."""
+        return Snapshot(self.netlink, self.bpf)
 
     def links(self) -> dict[str, Link]:
-        """Read the devices by name, afresh: they come and go."""
+        """Read the devices by name, afresh: they come and go. Raises KernelError."""
         return self.netlink.links()
 
     def facts(self, users: Iterable[str] = (), cgroups: Iterable[str] = ()) -> Facts:
@@ -49,8 +52,7 @@ class Kernel:
 
     def build(self) -> None:
         """Build aside what was asked for one by one. Raises TproxyError."""
-        self.bpf.build_programs()
-        self.bpf.drop_drained()
+        self.bpf.build()
 
     def after_fork(self) -> None:
         """Go on in a child process: a netlink socket can't serve two."""

@@ -94,7 +94,7 @@ class SetIds:
 
 @dataclass(frozen=True)
 class ConfigValue:
-    """``struct config``; listeners in the order tcp, tcp6, udp, udp6; ``lo`` an ifindex."""
+    """``struct config``; listeners in the order of ``PROTOCOLS``; ``lo`` is an ifindex."""
 
     sets: SetIds
     intercept: Mark

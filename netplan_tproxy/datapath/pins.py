@@ -18,40 +18,43 @@ _PRELOADED = ("maps.debug", "progs.debug")
 
 
 class Pins:
-    """The directories of this network namespace: maps, programs, sets, adopted, draining."""
+    """The folders of this network namespace: maps, programs, sets, adopted, draining."""
 
     def mounted(self) -> str | None:
         """Find the bpffs; ``ip netns exec`` hides it behind a new /sys."""
         return bpffs.find_root(DEFAULT_MOUNT)
 
     def mount(self) -> None:
-        """Mount a bpffs where every later run will see it."""
+        """Mount a bpffs where every later run will see it. Raises KernelError."""
         bpffs.mount(DEFAULT_MOUNT)
 
     def unmount(self) -> None:
-        """Unmount it again."""
+        """Unmount it again; none is fine. Raises KernelError."""
         if self.mounted():
             bpffs.umount(DEFAULT_MOUNT)
 
-    def foreign_pins(self) -> int:
+    def foreign(self) -> int:
         """Count what others keep in the bpffs, this tool in other network namespaces too."""
         root = Path(self.mounted() or DEFAULT_MOUNT)
         others = [path for path in _listing(root) if path.name not in {_OURS, *_PRELOADED}]
         others += [path for path in _listing(root / _OURS) if path.name != str(netns_cookie())]
         return len(others)
 
-    def directory(self, what: str) -> Path:
-        """Where the pins of ``maps``, ``programs`` or ``sets`` are."""
-        return Path(self.mounted() or DEFAULT_MOUNT) / _OURS / str(netns_cookie()) / what
+    def directory(self, folder: str) -> Path:
+        """Give the path of a folder, which need not exist."""
+        return Path(self.mounted() or DEFAULT_MOUNT) / _OURS / str(netns_cookie()) / folder
 
-    def _pins(self, what: str) -> list[Path]:
-        return _listing(self.directory(what))
+    def listing(self, folder: str) -> list[Path]:
+        """Give the paths of a folder's pins. Raises KernelError."""
+        return _listing(self.directory(folder))
 
-    def _open(self, what: str, pin: str) -> Fd:
-        return bpf_maps.open_pinned(str(self.directory(what) / pin))
+    def open(self, folder: str, pin: str) -> Fd:
+        """Open a pinned object. Raises KernelError."""
+        return bpf_maps.open_pinned(str(self.directory(folder) / pin))
 
-    def _pin(self, what: str, pin: str, fd: Fd) -> None:
-        directory = self.directory(what)
+    def put(self, folder: str, pin: str, fd: Fd) -> None:
+        """Pin an object, in place of what is pinned there. Raises KernelError."""
+        directory = self.directory(folder)
         try:
             directory.mkdir(mode=0o700, parents=True, exist_ok=True)
             # Pinning can't overwrite; a rename does, and nobody sees neither.
@@ -63,8 +66,9 @@ class Pins:
             message = f"pin {pin}: {refusal.strerror}"
             raise KernelError(message, refusal.errno or 0) from refusal
 
-    def _unpin(self, what: str, pin: str) -> None:
-        path = self.directory(what) / pin
+    def remove(self, folder: str, pin: str) -> None:
+        """Remove a pin, and the folders that are empty then; none is fine. Raises KernelError."""
+        path = self.directory(folder) / pin
         try:
             path.unlink(missing_ok=True)
         except OSError as refusal:

@@ -147,7 +147,3 @@ def _address(text: str | None) -> tuple[int, bytes] | None:
 
 def _port(port: int) -> tuple[int, bytes]:
     return 16, port.to_bytes(2, "big")
-
-
-def _exact(number: int, bits: int) -> tuple[int, bytes]:
-    return bits, number.to_bytes(bits // 8, "big")

@@ -8,7 +8,7 @@ from typing import Any
 
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.layouts import ConfigValue
-from netplan_tproxy.datapath.set_lookup import PolicySets
+from netplan_tproxy.datapath.set_lookup import SetLookup
 from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.inspect.decision import (
     INTERCEPTED,
@@ -37,18 +37,19 @@ def report(kernel: Kernel, kinds: Kinds, state: State, question: Question) -> di
     of a forwarded connection decides and isn't given.
     """
     config = read_config(kernel)
-    watched = {
-        (one.dev, one.hook): one.program
-        for one in kinds["filter"].observe(kernel, ())
-        if one.signed
-    }
-    links = {link.ifindex: name for name, link in kernel.links().items()}
+    with kernel.snapshot() as seen:
+        watched = {
+            (one.dev, one.hook): one.program
+            for one in kinds["filter"].observe(seen, ())
+            if one.signed
+        }
+        links = {link.ifindex: name for name, link in seen.links.items()}
     place = _Place(question, config, watched, links)
     uid = _uid(question.user)
     flow, outcome = place.flow(uid)
     steps: list[Step] = []
     if not outcome and config is not None:
-        with PolicySets(kernel.bpf) as sets:
+        with SetLookup(kernel.bpf.sets) as sets:
             try:
                 steps = decide(config, flow, sets.matched)
             except UnknownSourceError:
@@ -80,8 +81,6 @@ def report(kernel: Kernel, kinds: Kinds, state: State, question: Question) -> di
 
 
 _ASKED_PROXY = frozenset({INTERCEPTED, "lost", "refused", "down_bypassed"})
-# RFC 4291, 2.5.3, 2.5.6 and 2.7: no router passes them on.
-_LINK = tuple(ipaddress.ip_network(text) for text in ("ff00::/8", "fe80::/10", "::1/128"))
 
 
 class _Place:
@@ -216,8 +215,8 @@ def _proxy(config: ConfigValue, flow: Flow) -> dict[str, Any] | None:
 def _on_record(state: State, config: ConfigValue | None) -> bool:
     """Whether the programs go by what was applied last."""
     packed = [
-        getattr(mine.ours, "packed", "")
+        getattr(mine.ours, "packed", b"")
         for identity, mine in state.ledger().items()
         if identity.kind == "config"
     ]
-    return config is not None and packed == [config.pack().hex()]
+    return config is not None and packed == [config.pack()]

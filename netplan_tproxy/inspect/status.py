@@ -39,12 +39,15 @@ class Counted:
 
 def count(kernel: Kernel) -> Counted:
     """Read the counters now."""
-    return Counted(time.monotonic(), counters(kernel.bpf.directory("maps")))
+    return Counted(time.monotonic(), counters(kernel.bpf.pins.directory("maps")))
 
 
 def nothing_is_set_up(kernel: Kernel, state: State) -> bool:
     """Whether neither the ledger nor the kernel knows anything of ours."""
-    return not (state.ledger() or kernel.bpf.maps() or kernel.bpf.programs())
+    if state.ledger():
+        return False
+    with kernel.snapshot() as seen:
+        return not (seen.maps or seen.programs)
 
 
 def report(  # noqa: PLR0913 - what there is to be read
@@ -83,17 +86,17 @@ def report(  # noqa: PLR0913 - what there is to be read
         "listeners": _listeners(config, heard, known),
         "flows": {
             "tcp": len(found),
-            "udp_remembered": tracked_datagrams(kernel.bpf.directory("maps")).intercepted,
+            "udp_remembered": tracked_datagrams(kernel.bpf.pins.directory("maps")).intercepted,
             "listed": [_flow(flow, known) for flow in found[:most_flows]],
         },
-        "fastpath": fast_counters(kernel.bpf.directory("maps")),
+        "fastpath": fast_counters(kernel.bpf.pins.directory("maps")),
         "drift": _drift(difference),
     }
 
 
 def read_config(kernel: Kernel) -> ConfigValue | None:
     """Read what the programs go by; None: nothing, so they leave everything alone."""
-    value = kernel.bpf.read_entry(CONFIG.pin, bytes(4))
+    value = kernel.bpf.maps.read_entry(CONFIG.pin, bytes(4))
     return unpack_config(value) if value is not None else None
 
 
@@ -107,8 +110,9 @@ def _site(site: SiteRecord | None) -> dict[str, Any] | None:
 def _interfaces(
     kernel: Kernel, kinds: Kinds, before: Counted, after: Counted
 ) -> list[dict[str, Any]]:
-    pinned = kernel.bpf.programs()
-    filters = [one for one in kinds["filter"].observe(kernel, ()) if one.signed]
+    with kernel.snapshot() as seen:
+        pinned = seen.programs
+        filters = [one for one in kinds["filter"].observe(seen, ()) if one.signed]
     devices: dict[str, list[Any]] = {}
     for one in sorted(filters, key=lambda each: (each.dev == "lo", each.dev, each.hook)):
         devices.setdefault(one.dev, []).append(one)

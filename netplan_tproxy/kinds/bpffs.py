@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from netplan_tproxy.datapath.host import Facts, Kernel
+from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.pins import DEFAULT_MOUNT
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import Site
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Bpffs(Resource):
         return self.path
 
     @property
-    def rank(self) -> int:
-        return 5
+    def rank(self) -> Rank:
+        return Rank.BPFFS
 
     @property
     def title(self) -> str:
@@ -45,20 +47,21 @@ class BpffsKind(Kind[Bpffs]):
 
     resource = Bpffs
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Bpffs]:
-        del site, facts
+    def desired(self, wanted: Wanted) -> Iterable[Bpffs]:
+        del wanted
         return [Bpffs()]
 
-    def observe(self, kernel: Kernel, scope: Sequence[Bpffs]) -> Iterable[Bpffs]:
+    def observe(self, seen: Snapshot, scope: Sequence[Bpffs]) -> Iterable[Bpffs]:
         del scope
         # Where it is seen from here may differ; which one it is does not.
-        return [Bpffs(others=kernel.bpf.foreign_pins())] if kernel.bpf.mounted() else []
+        others = seen.bpffs()
+        return [] if others is None else [Bpffs(others=others)]
 
     def make(self, kernel: Kernel, before: Bpffs | None, after: Bpffs | None) -> None:
         if after is not None and before is None:
-            kernel.bpf.mount()
+            kernel.bpf.pins.mount()
         elif after is None:
-            kernel.bpf.unmount()
+            kernel.bpf.pins.unmount()
 
 
 KIND = BpffsKind()

@@ -6,50 +6,52 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netplan_tproxy.datapath.host import Facts, Kernel
+from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.layouts import CONFIG, ConfigValue, unpack_config
-from netplan_tproxy.datapath.policy import compile_policy
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import LISTENERS, PROTOCOLS, Site
+from netplan_tproxy.site.model import LISTENERS, PROTOCOLS
 
 _KEY = bytes(4)
 
 
 @dataclass(frozen=True)
 class Config(Resource):
-    """``struct config`` in hexadecimal; updated as a whole, so no packet sees half of it."""
+    """``struct config``, replaced as a whole: no packet sees half of a change."""
 
     kind: ClassVar[str] = "config"
 
-    packed: str
+    packed: bytes
 
     @property
     def key(self) -> str:
         return CONFIG.pin
 
     @property
-    def rank(self) -> int:
-        return 75
+    def rank(self) -> Rank:
+        return Rank.CONFIG
 
     @property
     def title(self) -> str:
         return "config"
 
     @property
-    def value(self) -> str:
-        value = unpack_config(bytes.fromhex(self.packed))
-        words = [
+    def parts(self) -> tuple[str, ...]:
+        value = unpack_config(self.packed)
+        parts = [
             f"{protocol} to {listener}"
             for protocol, listener in zip(LISTENERS, value.listeners, strict=True)
             if listener is not None
         ]
-        words.append(f"mark {value.intercept}")
-        words += [f"bypass mark {mark}" for mark in value.bypass]
-        words += [f"{name} set {number:016x}" for name, number in value.sets.named()]
+        parts.append(f"mark {value.intercept}")
+        parts += [f"bypass mark {mark}" for mark in value.bypass]
+        parts += [f"{name} set {number:016x}" for name, number in value.sets.named()]
         if value.when_down_bypass:
-            words.append("bypass when down")
-        return ", ".join(words)
+            parts.append("bypass when down")
+        return tuple(parts)
 
     @property
     def signed(self) -> bool:
@@ -61,7 +63,8 @@ class ConfigKind(Kind[Config]):
 
     resource = Config
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Config]:
+    def desired(self, wanted: Wanted) -> Iterable[Config]:
+        site = wanted.site
         policy, proxy = site.policy, site.proxy
         protocols = PROTOCOLS if policy.protocols is None else policy.protocols
         listeners = tuple(
@@ -69,25 +72,25 @@ class ConfigKind(Kind[Config]):
             for name, listener in proxy.listeners.items()
         )
         value = ConfigValue(
-            sets=compile_policy(site, facts.users, facts.cgroups).ids,
+            sets=wanted.policy.ids,
             intercept=site.intercept_mark,
             bypass=(site.bypass_mark, *policy.bypass_marks),
             listeners=listeners,
-            lo=facts.links["lo"].ifindex,
+            lo=wanted.facts.links["lo"].ifindex,
             when_down_bypass=proxy.when_down == "bypass",
         )
-        return [Config(value.pack().hex())]
+        return [Config(value.pack())]
 
-    def observe(self, kernel: Kernel, scope: Sequence[Config]) -> Iterable[Config]:
+    def observe(self, seen: Snapshot, scope: Sequence[Config]) -> Iterable[Config]:
         del scope
-        value = kernel.bpf.read_entry(CONFIG.pin, _KEY)
-        return [] if value is None else [Config(value.hex())]
+        value = seen.entry(CONFIG.pin, _KEY)
+        return [] if value is None else [Config(value)]
 
     def make(self, kernel: Kernel, before: Config | None, after: Config | None) -> None:
         if after is not None:
-            kernel.bpf.write_entry(CONFIG.pin, _KEY, bytes.fromhex(after.packed))
+            kernel.bpf.maps.write_entry(CONFIG.pin, _KEY, after.packed)
         elif before is not None:
-            kernel.bpf.delete_entry(CONFIG.pin, _KEY)
+            kernel.bpf.maps.delete_entry(CONFIG.pin, _KEY)
 
 
 KIND = ConfigKind()

@@ -13,14 +13,16 @@ from netplan_tproxy.datapath.filter_names import (
     is_in_our_place,
     program_of,
 )
-from netplan_tproxy.datapath.host import Facts, Kernel
-from netplan_tproxy.datapath.objects import PinnedProgram
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.pinned_programs import PinnedProgram
 from netplan_tproxy.datapath.programs import pin_of, places
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import Site
 
 _HOOKS = {"ingress": CLSACT_INGRESS, "egress": CLSACT_EGRESS}
 
@@ -48,9 +50,10 @@ class Filter(Resource):
         return f"{self.dev} {self.hook}"
 
     @property
-    def rank(self) -> int:
-        # The hook that sends traffic away comes last when setting up, first when taking down.
-        return 70 if self.dev == "lo" else 80 if self.hook == "ingress" else 90
+    def rank(self) -> Rank:
+        if self.dev == "lo":
+            return Rank.FILTER_LO
+        return Rank.FILTER_INGRESS if self.hook == "ingress" else Rank.FILTER_EGRESS
 
     @property
     def group(self) -> str:
@@ -61,8 +64,8 @@ class Filter(Resource):
         return f"filter {self.dev} {self.hook}"
 
     @property
-    def value(self) -> str:
-        return self.program
+    def parts(self) -> tuple[str, ...]:
+        return (self.program,)
 
     @property
     def signed(self) -> bool:
@@ -78,27 +81,26 @@ class FilterKind(Kind[Filter]):
 
     resource = Filter
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Filter]:
-        for place in places(site, facts.link_types()):
+    def desired(self, wanted: Wanted) -> Iterable[Filter]:
+        for place in places(wanted.site, wanted.facts.link_types()):
             program = pin_of(place.program)
-            ifindex = facts.links[place.dev].ifindex
+            ifindex = wanted.facts.links[place.dev].ifindex
             yield Filter(place.dev, place.hook, program, ifindex, 0, filter_name(program))
 
-    def observe(self, kernel: Kernel, scope: Sequence[Filter]) -> Iterable[Filter]:
+    def observe(self, seen: Snapshot, scope: Sequence[Filter]) -> Iterable[Filter]:
         # On every device: without a ledger, and after a renaming, the name alone tells.
         del scope
-        links = {link.ifindex: link for link in kernel.links().values()}
-        programs = kernel.bpf.programs()
-        for ifindex in kernel.netlink.ingress_qdiscs().keys() & links.keys():
+        links = {link.ifindex: link for link in seen.links.values()}
+        for ifindex in seen.ingress_qdiscs.keys() & links.keys():
             for hook, parent in _HOOKS.items():
-                for record in kernel.netlink.filters(ifindex, parent):
+                for record in seen.filters(ifindex, parent):
                     if is_in_our_place(record):
-                        yield _filter(links[ifindex].name, hook, ifindex, record, programs)
+                        yield _filter(links[ifindex].name, hook, ifindex, record, seen.programs)
 
     def prepare(self, kernel: Kernel, before: Filter | None, after: Filter | None) -> None:
         for end in (before, after):
             if end is not None and end.prog_id:
-                kernel.bpf.hold_program(end.prog_id)
+                kernel.bpf.attached.hold(end.prog_id)
 
     def make(self, kernel: Kernel, before: Filter | None, after: Filter | None) -> None:
         subject = after or before
@@ -115,14 +117,14 @@ class FilterKind(Kind[Filter]):
             kernel.netlink.del_filter(link.ifindex, record)
             return
         if before is not None and not before.signed:
-            kernel.bpf.adopt_program(before.prog_id)
-        fd = kernel.bpf.program_fd(after.program, after.prog_id)
+            kernel.bpf.attached.adopt(before.prog_id)
+        fd = kernel.bpf.attached.fd(after.program, after.prog_id)
         kernel.netlink.put_filter(link.ifindex, record, fd)
         if not after.signed:
-            kernel.bpf.disown_program(after.prog_id)
+            kernel.bpf.attached.give_back(after.prog_id)
 
     def settled(self, kernel: Kernel, befores: Sequence[Filter]) -> None:
-        kernel.bpf.keep_adopted({before.prog_id for before in befores})
+        kernel.bpf.attached.keep_adopted({before.prog_id for before in befores})
 
 
 def _filter(

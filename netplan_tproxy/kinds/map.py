@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netplan_tproxy.datapath.host import Facts, Kernel
+from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.programs import maps
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import Site
 
 
 @dataclass(frozen=True)
@@ -26,8 +28,8 @@ class Map(Resource):
         return self.pin
 
     @property
-    def rank(self) -> int:
-        return 40
+    def rank(self) -> Rank:
+        return Rank.MAP
 
     @property
     def title(self) -> str:
@@ -43,25 +45,24 @@ class MapKind(Kind[Map]):
 
     resource = Map
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Map]:
-        del facts
-        return [Map(layout.pin) for layout in maps(site)]
+    def desired(self, wanted: Wanted) -> Iterable[Map]:
+        return [Map(layout.pin) for layout in maps(wanted.site)]
 
-    def observe(self, kernel: Kernel, scope: Sequence[Map]) -> Iterable[Map]:
+    def observe(self, seen: Snapshot, scope: Sequence[Map]) -> Iterable[Map]:
         del scope
-        return [Map(pin) for pin in kernel.bpf.maps()]
+        return [Map(pin) for pin in seen.maps]
 
     def prepare(self, kernel: Kernel, before: Map | None, after: Map | None) -> None:
         if after is not None:
-            kernel.bpf.build_map(after.pin)
+            kernel.bpf.maps.build(after.pin)
         if before is not None:
-            kernel.bpf.hold_map(before.pin)
+            kernel.bpf.maps.hold(before.pin)
 
     def make(self, kernel: Kernel, before: Map | None, after: Map | None) -> None:
         if after is not None:
-            kernel.bpf.pin_map(after.pin)
+            kernel.bpf.maps.pin(after.pin)
         elif before is not None:
-            kernel.bpf.unpin_map(before.pin)
+            kernel.bpf.maps.unpin(before.pin)
 
 
 KIND = MapKind()

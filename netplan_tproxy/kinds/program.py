@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netplan_tproxy.datapath.host import Facts, Kernel
+from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.programs import pin_of, programs
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import Site
 
 
 @dataclass(frozen=True)
@@ -30,16 +32,16 @@ class Program(Resource):
         return self.pin
 
     @property
-    def rank(self) -> int:
-        return 50
+    def rank(self) -> Rank:
+        return Rank.PROGRAM
 
     @property
     def title(self) -> str:
         return f"program {self.pin}"
 
     @property
-    def value(self) -> str:
-        return f"with {self.maps} maps"
+    def parts(self) -> tuple[str, ...]:
+        return (f"with {self.maps} maps",)
 
     @property
     def signed(self) -> bool:
@@ -51,25 +53,25 @@ class ProgramKind(Kind[Program]):
 
     resource = Program
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Program]:
-        return [Program(pin_of(name)) for name in programs(site, facts.link_types())]
+    def desired(self, wanted: Wanted) -> Iterable[Program]:
+        return [Program(pin_of(name)) for name in programs(wanted.site, wanted.facts.link_types())]
 
-    def observe(self, kernel: Kernel, scope: Sequence[Program]) -> Iterable[Program]:
+    def observe(self, seen: Snapshot, scope: Sequence[Program]) -> Iterable[Program]:
         del scope
-        for pin, state in kernel.bpf.programs().items():
-            yield Program(pin, "current" if state.current else "stale")
+        for pin, pinned in seen.programs.items():
+            yield Program(pin, "current" if pinned.current else "stale")
 
     def prepare(self, kernel: Kernel, before: Program | None, after: Program | None) -> None:
         if before is not None:
-            kernel.bpf.hold_pinned_program(before.pin)
+            kernel.bpf.programs.hold(before.pin)
         if after is not None:
-            kernel.bpf.want_program(after.pin)
+            kernel.bpf.programs.want(after.pin)
 
     def make(self, kernel: Kernel, before: Program | None, after: Program | None) -> None:
         if after is not None:
-            kernel.bpf.pin_program(after.pin, current=after.maps == "current")
+            kernel.bpf.programs.pin(after.pin, current=after.maps == "current")
         elif before is not None:
-            kernel.bpf.unpin_program(before.pin)
+            kernel.bpf.programs.unpin(before.pin)
 
 
 KIND = ProgramKind()

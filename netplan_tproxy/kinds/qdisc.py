@@ -7,13 +7,15 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from netplan_tproxy.datapath.filter_names import is_ours
-from netplan_tproxy.datapath.host import Facts, Kernel
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.probe import require_clsact
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import Site
 
 
 @dataclass(frozen=True)
@@ -31,8 +33,8 @@ class Qdisc(Resource):
         return self.dev
 
     @property
-    def rank(self) -> int:
-        return 60
+    def rank(self) -> Rank:
+        return Rank.QDISC
 
     @property
     def group(self) -> str:
@@ -43,8 +45,8 @@ class Qdisc(Resource):
         return f"qdisc at the ingress of {self.dev}"
 
     @property
-    def value(self) -> str:
-        return self.what
+    def parts(self) -> tuple[str, ...]:
+        return (self.what,)
 
     @property
     def restorable(self) -> bool:
@@ -60,21 +62,18 @@ class QdiscKind(Kind[Qdisc]):
 
     resource = Qdisc
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Qdisc]:
-        del facts
-        return [Qdisc(dev) for dev in ("lo", *(interface.name for interface in site.interfaces))]
+    def desired(self, wanted: Wanted) -> Iterable[Qdisc]:
+        return [Qdisc(dev) for dev in ("lo", *(one.name for one in wanted.site.interfaces))]
 
-    def observe(self, kernel: Kernel, scope: Sequence[Qdisc]) -> Iterable[Qdisc]:
-        links = kernel.links()
-        qdiscs = kernel.netlink.ingress_qdiscs()
-        for dev in sorted({qdisc.dev for qdisc in scope} & links.keys()):
-            ifindex = links[dev].ifindex
-            what = qdiscs.get(ifindex)
+    def observe(self, seen: Snapshot, scope: Sequence[Qdisc]) -> Iterable[Qdisc]:
+        for dev in sorted({qdisc.dev for qdisc in scope} & seen.links.keys()):
+            ifindex = seen.links[dev].ifindex
+            what = seen.ingress_qdiscs.get(ifindex)
             if what:
                 foreign = sum(
                     not is_ours(record)
                     for parent in (CLSACT_INGRESS, CLSACT_EGRESS)
-                    for record in kernel.netlink.filters(ifindex, parent)
+                    for record in seen.filters(ifindex, parent)
                 )
                 yield Qdisc(dev, what, foreign)
 

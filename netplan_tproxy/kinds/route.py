@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from netplan_tproxy.datapath.host import OUR_PROTOCOL, Facts, Kernel
+from netplan_tproxy.datapath.host import OUR_PROTOCOL, Kernel
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.routing import RouteRecord
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import AF_INET, AF_INET6, Site
+from netplan_tproxy.site.model import AF_INET, AF_INET6
 
 FAMILIES = (AF_INET, AF_INET6)
 
@@ -37,8 +40,8 @@ class Route(Resource):
         return f"{self.family} {self.table} {self.to}"
 
     @property
-    def rank(self) -> int:
-        return 20
+    def rank(self) -> Rank:
+        return Rank.ROUTE
 
     @property
     def title(self) -> str:
@@ -47,10 +50,10 @@ class Route(Resource):
         return f"route{version} {to} table {self.table}"
 
     @property
-    def value(self) -> str:
+    def parts(self) -> tuple[str, ...]:
         dev = f" dev {self.dev}" if self.dev else ""
         extra = "" if self.plain else " with more"
-        return f"{self.type}{dev}{extra}"
+        return (f"{self.type}{dev}{extra}",)
 
     @property
     def signed(self) -> bool:
@@ -66,29 +69,20 @@ class RouteKind(Kind[Route]):
 
     resource = Route
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Route]:
-        del facts
+    def desired(self, wanted: Wanted) -> Iterable[Route]:
         return [
             Route(route.family, route.table, route.to, route.type, route.dev)
-            for route in site.routes
+            for route in wanted.site.routes
         ]
 
-    def observe(self, kernel: Kernel, scope: Sequence[Route]) -> Iterable[Route]:
-        names = {link.ifindex: link.name for link in kernel.links().values()}
+    def observe(self, seen: Snapshot, scope: Sequence[Route]) -> Iterable[Route]:
+        names = {link.ifindex: link.name for link in seen.links.values()}
         tables = sorted({(route.family, route.table) for route in scope})
         records = [
-            *(
-                one
-                for family in FAMILIES
-                for one in kernel.netlink.routes(family, proto=OUR_PROTOCOL)
-            ),
-            *(
-                one
-                for family, table in tables
-                for one in kernel.netlink.routes(family, table=table)
-            ),
+            *(one for family in FAMILIES for one in seen.routes(family, proto=OUR_PROTOCOL)),
+            *(one for family, table in tables for one in seen.routes(family, table=table)),
         ]
-        found: dict[str, Route] = {}
+        by_key: dict[str, Route] = {}
         for record in records:
             route = Route(
                 record.family, record.table, record.to, record.type,
@@ -96,8 +90,8 @@ class RouteKind(Kind[Route]):
                 record.ifindex, record.raw,
             )  # fmt: skip
             # Of several at one key (`ip route append`) the first is the one that works.
-            found.setdefault(route.key, route)
-        return found.values()
+            by_key.setdefault(route.key, route)
+        return by_key.values()
 
     def make(self, kernel: Kernel, before: Route | None, after: Route | None) -> None:
         if after is not None:

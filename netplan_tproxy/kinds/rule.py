@@ -6,11 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from netplan_tproxy.datapath.host import OUR_PROTOCOL, Facts, Kernel
+from netplan_tproxy.datapath.host import OUR_PROTOCOL, Kernel
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.kernel.netlink.routing import RuleRecord
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import AF_INET, AF_INET6, Mark, Site
+from netplan_tproxy.site.model import AF_INET, AF_INET6, Mark
 
 FAMILIES = (AF_INET, AF_INET6)
 DEFAULT_PRIORITY = 1000
@@ -38,8 +41,8 @@ class Rule(Resource):
         return f"{self.family} {self.priority} {self.mark:#x}/{self.mask:#x} {self.table}"
 
     @property
-    def rank(self) -> int:
-        return 30
+    def rank(self) -> Rank:
+        return Rank.RULE
 
     @property
     def title(self) -> str:
@@ -47,8 +50,8 @@ class Rule(Resource):
         return f"rule{version} {self.seen_at or self.priority}"
 
     @property
-    def value(self) -> str:
-        return f"fwmark {Mark(self.mark, self.mask)} lookup {self.table}"
+    def parts(self) -> tuple[str, ...]:
+        return (f"fwmark {Mark(self.mark, self.mask)} lookup {self.table}",)
 
     @property
     def signed(self) -> bool:
@@ -64,8 +67,8 @@ class RuleKind(Kind[Rule]):
 
     resource = Rule
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Rule]:
-        del facts
+    def desired(self, wanted: Wanted) -> Iterable[Rule]:
+        site = wanted.site
         taken = {rule.priority for rule in site.rules}
         free = (number for number in range(DEFAULT_PRIORITY, MAIN_PRIORITY) if number not in taken)
         for rule in site.rules:
@@ -77,20 +80,20 @@ class RuleKind(Kind[Rule]):
                     any_priority=rule.priority is None,
                 )  # fmt: skip
 
-    def observe(self, kernel: Kernel, scope: Sequence[Rule]) -> Iterable[Rule]:
-        found: dict[str, Rule] = {}
-        records = [one for family in FAMILIES for one in kernel.netlink.rules(family)]
+    def observe(self, seen: Snapshot, scope: Sequence[Rule]) -> Iterable[Rule]:
+        by_key: dict[str, Rule] = {}
+        records = [one for family in FAMILIES for one in seen.rules(family)]
         for record in records:
             rule = Rule(
                 record.family, record.priority, record.mark, record.mask, record.table,
                 record.protocol,
             )  # fmt: skip
-            if rule.key not in found or rule.signed:
-                found[rule.key] = rule
-        yield from found.values()
+            if rule.key not in by_key or rule.signed:
+                by_key[rule.key] = rule
+        yield from by_key.values()
         for wanted in scope:
-            if wanted.any_priority and wanted.key not in found:
-                yield from self._same_elsewhere(wanted, found.values())
+            if wanted.any_priority and wanted.key not in by_key:
+                yield from self._same_elsewhere(wanted, by_key.values())
 
     @staticmethod
     def _same_elsewhere(wanted: Rule, rules: Iterable[Rule]) -> Iterable[Rule]:

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
-from netplan_tproxy.datapath.host import Facts, Kernel
-from netplan_tproxy.datapath.policy import Prefix, compile_policy
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.policy import Prefix
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import Site
 
 
 @dataclass(frozen=True)
@@ -33,18 +35,18 @@ class Set(Resource):
         return self.digest
 
     @property
-    def rank(self) -> int:
-        return 45
+    def rank(self) -> Rank:
+        return Rank.SET
 
     @property
     def title(self) -> str:
         return f"set {self.what or self.digest}"
 
     @property
-    def value(self) -> str:
+    def parts(self) -> tuple[str, ...]:
         if not self.whole:
-            return "not what the programs find"
-        return f"{self.size} prefixes" if self.size else ""
+            return ("not what the programs find",)
+        return (f"{self.size} prefixes",) if self.size else ()
 
     @property
     def signed(self) -> bool:
@@ -60,20 +62,20 @@ class SetKind(Kind[Set]):
 
     resource = Set
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Set]:
-        for made in compile_policy(site, facts.users, facts.cgroups).sets:
+    def desired(self, wanted: Wanted) -> Iterable[Set]:
+        for one in wanted.policy.sets:
             yield Set(
-                digest=f"{made.id:016x}",
-                what=made.what,
-                size=len(made.prefixes),
-                prefixes=made.prefixes,
+                digest=f"{one.id:016x}",
+                what=one.what,
+                size=len(one.prefixes),
+                prefixes=one.prefixes,
             )
 
-    def observe(self, kernel: Kernel, scope: Sequence[Set]) -> Iterable[Set]:
-        known = {wanted.digest: wanted for wanted in scope}
-        for digest, whole in kernel.bpf.sets.present().items():
-            wanted = known.get(digest, Set(digest))
-            yield Set(digest, whole, wanted.what, wanted.size)
+    def observe(self, seen: Snapshot, scope: Sequence[Set]) -> Iterable[Set]:
+        known = {one.digest: one for one in scope}
+        for digest, whole in seen.sets().items():
+            one = known.get(digest, Set(digest))
+            yield Set(digest, whole, one.what, one.size)
 
     def prepare(self, kernel: Kernel, before: Set | None, after: Set | None) -> None:
         if after is not None:

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from netplan_tproxy.datapath.attach import sockmap
 from netplan_tproxy.datapath.fastpath import MSG, SOCKS
-from netplan_tproxy.datapath.host import Facts, Kernel
+from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.programs import pin_of
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import Site
 
 
 @dataclass(frozen=True)
@@ -28,16 +31,16 @@ class Verdict(Resource):
         return SOCKS.pin
 
     @property
-    def rank(self) -> int:
-        return 61
+    def rank(self) -> Rank:
+        return Rank.MESSAGES
 
     @property
     def title(self) -> str:
         return "verdict on map socks"
 
     @property
-    def value(self) -> str:
-        return self.program
+    def parts(self) -> tuple[str, ...]:
+        return (self.program,)
 
     @property
     def signed(self) -> bool:
@@ -49,32 +52,32 @@ class VerdictKind(Kind[Verdict]):
 
     resource = Verdict
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Verdict]:
-        del facts
-        return [Verdict(pin_of(MSG))] if site.fastpath.enabled else []
+    def desired(self, wanted: Wanted) -> Iterable[Verdict]:
+        return [Verdict(pin_of(MSG))] if wanted.site.fastpath.enabled else []
 
-    def observe(self, kernel: Kernel, scope: Sequence[Verdict]) -> Iterable[Verdict]:
+    def observe(self, seen: Snapshot, scope: Sequence[Verdict]) -> Iterable[Verdict]:
         del scope
-        number = kernel.attachments.verdict(SOCKS.pin)
+        number = seen.sk_msg(SOCKS.pin)
         if number:
-            programs = kernel.bpf.programs()
-            pins = [pin for pin, it in programs.items() if it.id == number and it.current]
+            programs = seen.programs.items()
+            pins = [pin for pin, one in programs if one.id == number and one.current]
             yield Verdict(pins[0] if pins else f"another program, id {number}", number)
 
     def prepare(self, kernel: Kernel, before: Verdict | None, after: Verdict | None) -> None:
         for end in (before, after):
             if end is not None and end.prog_id:
-                kernel.bpf.hold_program(end.prog_id)
+                kernel.bpf.attached.hold(end.prog_id)
 
     def make(self, kernel: Kernel, before: Verdict | None, after: Verdict | None) -> None:
         if after is not None:
-            fd = kernel.bpf.program_fd(after.program, after.prog_id)
-            kernel.attachments.put_verdict(SOCKS.pin, fd)
+            program = kernel.bpf.attached.fd(after.program, after.prog_id)
+            sockmap.put(kernel.bpf.maps.fd(SOCKS.pin), program)
         elif before is not None:
-            number = kernel.attachments.verdict(SOCKS.pin)
-            if number:
-                fd = kernel.bpf.program_fd(before.program, number)
-                kernel.attachments.remove_verdict(SOCKS.pin, fd)
+            with kernel.snapshot() as now:
+                number = now.sk_msg(SOCKS.pin)
+                if number:
+                    program = kernel.bpf.attached.fd(before.program, number)
+                    sockmap.remove(now.maps[SOCKS.pin].fd, program)
 
 
 KIND = VerdictKind()

@@ -6,12 +6,15 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import ClassVar
 
+from netplan_tproxy.datapath.attach import cgroup
 from netplan_tproxy.datapath.fastpath import SOCKOPS
-from netplan_tproxy.datapath.host import Facts, Kernel
+from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.programs import pin_of
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import Site
 
 
 @dataclass(frozen=True)
@@ -29,16 +32,16 @@ class SockOps(Resource):
         return self.cgroup
 
     @property
-    def rank(self) -> int:
-        return 62
+    def rank(self) -> Rank:
+        return Rank.SOCKETS
 
     @property
     def title(self) -> str:
         return f"sockops on cgroup {self.cgroup}"
 
     @property
-    def value(self) -> str:
-        return self.program
+    def parts(self) -> tuple[str, ...]:
+        return (self.program,)
 
     @property
     def signed(self) -> bool:
@@ -50,34 +53,32 @@ class SockOpsKind(Kind[SockOps]):
 
     resource = SockOps
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[SockOps]:
-        del facts
-        return [SockOps(site.fastpath.cgroup, pin_of(SOCKOPS))] if site.fastpath.enabled else []
+    def desired(self, wanted: Wanted) -> Iterable[SockOps]:
+        fastpath = wanted.site.fastpath
+        return [SockOps(fastpath.cgroup, pin_of(SOCKOPS))] if fastpath.enabled else []
 
-    def observe(self, kernel: Kernel, scope: Sequence[SockOps]) -> Iterable[SockOps]:
-        programs = kernel.bpf.programs()
-        cgroups = {wanted.cgroup for wanted in scope}
-        for cgroup, (pin, number) in kernel.attachments.sockops(cgroups).items():
-            current = pin and programs[pin].current
-            yield SockOps(cgroup, pin if current else f"another program, id {number}", number)
+    def observe(self, seen: Snapshot, scope: Sequence[SockOps]) -> Iterable[SockOps]:
+        attached = seen.sockops({one.cgroup for one in scope})
+        for path, (pin, number) in attached.items():
+            current = pin and seen.programs[pin].current
+            yield SockOps(path, pin if current else f"another program, id {number}", number)
 
     def prepare(self, kernel: Kernel, before: SockOps | None, after: SockOps | None) -> None:
         for end in (before, after):
             if end is not None and end.prog_id:
-                kernel.bpf.hold_program(end.prog_id)
+                kernel.bpf.attached.hold(end.prog_id)
 
     def make(self, kernel: Kernel, before: SockOps | None, after: SockOps | None) -> None:
+        path = (after or before or SockOps("", "")).cgroup
+        # Undo meets what was attached since, not what its own ``before`` was read as.
+        with kernel.snapshot() as seen:
+            now = seen.sockops({path}).get(path)
+        there = kernel.bpf.attached.fd(*now) if now else None
         if after is not None:
-            # Undo meets what was attached since, not what its own ``before`` was read as.
-            now = kernel.attachments.sockops({after.cgroup}).get(after.cgroup)
-            fd = kernel.bpf.program_fd(after.program, after.prog_id)
-            old = kernel.bpf.program_fd(now[0], now[1]) if now else None
-            kernel.attachments.put_sockops(after.cgroup, fd, old)
-        elif before is not None:
-            now = kernel.attachments.sockops({before.cgroup}).get(before.cgroup)
-            if now:
-                fd = kernel.bpf.program_fd(*now)
-                kernel.attachments.remove_sockops(before.cgroup, fd)
+            program = kernel.bpf.attached.fd(after.program, after.prog_id)
+            cgroup.put(path, program, there)
+        elif there is not None:
+            cgroup.remove(path, there)
 
 
 KIND = SockOpsKind()

@@ -6,11 +6,13 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import ClassVar
 
-from netplan_tproxy.datapath.host import Facts, Kernel
-from netplan_tproxy.kernel.host.sysctl import read_sysctl, write_sysctl
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
+from netplan_tproxy.kernel.host.sysctl import write_sysctl
 from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import Site
 
 
 @dataclass(frozen=True)
@@ -28,8 +30,8 @@ class Sysctl(Resource):
         return self.path
 
     @property
-    def rank(self) -> int:
-        return 10
+    def rank(self) -> Rank:
+        return Rank.SYSCTL
 
     @property
     def title(self) -> str:
@@ -38,8 +40,8 @@ class Sysctl(Resource):
         return f"sysctl {dotted}"
 
     @property
-    def value(self) -> str:
-        return self.setting
+    def parts(self) -> tuple[str, ...]:
+        return (self.setting,)
 
 
 class SysctlKind(Kind[Sysctl]):
@@ -47,14 +49,14 @@ class SysctlKind(Kind[Sysctl]):
 
     resource = Sysctl
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Sysctl]:
-        del facts
-        return [Sysctl(path, " ".join(value.split())) for path, value in site.sysctls]
+    def desired(self, wanted: Wanted) -> Iterable[Sysctl]:
+        return [Sysctl(path, " ".join(value.split())) for path, value in wanted.site.sysctls]
 
-    def observe(self, kernel: Kernel, scope: Sequence[Sysctl]) -> Iterable[Sysctl]:
-        del kernel
-        found = ((resource.path, read_sysctl(resource.path)) for resource in scope)
-        return [Sysctl(path, value) for path, value in found if value is not None]
+    def observe(self, seen: Snapshot, scope: Sequence[Sysctl]) -> Iterable[Sysctl]:
+        for one in scope:
+            setting = seen.sysctl(one.path)
+            if setting is not None:
+                yield Sysctl(one.path, setting)
 
     def make(self, kernel: Kernel, before: Sysctl | None, after: Sysctl | None) -> None:
         del kernel, before

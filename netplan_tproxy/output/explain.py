@@ -33,7 +33,6 @@ _ENDS = {
     "refused": "refused: nobody listens on {proxy}",
     "down_bypassed": "goes out directly: nobody listens on {proxy}, and it is to go on then",
 }
-_SUBJECTS = {"from": "source", "to": "target", "ports": "port"}
 _V4 = 96
 
 

@@ -71,7 +71,7 @@ def _shown(entry: Report) -> str:
     """Of a long value only the parts that differ, and of a digest enough to see that."""
     if entry["action"] != "change":
         return _DIGEST.sub(r"\1", words(entry))
-    before, after = (entry[end].split(", ") for end in ("before", "after"))
+    before, after = entry["parts"]["before"], entry["parts"]["after"]
     gone = [part for part in before if part not in after]
     come = [part for part in after if part not in before]
     ends = {"before": ", ".join(gone) or "none", "after": ", ".join(come) or "none"}

@@ -42,7 +42,15 @@ def _entry(change: Change) -> dict[str, Any]:
         "title": printable(change.subject.title),
         "before": printable(change.before.value) if change.before else None,
         "after": printable(change.after.value) if change.after else None,
+        "parts": {
+            "before": _parts(change.before),
+            "after": _parts(change.after),
+        },
     }
+
+
+def _parts(resource: Resource | None) -> list[str]:
+    return [printable(part) for part in resource.parts] if resource else []
 
 
 def _kept(resource: Resource, why: str) -> dict[str, Any]:

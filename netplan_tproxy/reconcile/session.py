@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 
 from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import ConflictError, DamagedError, TproxyError
 from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.kinds import all_kinds
@@ -72,8 +73,9 @@ class Session:
             cgroups = [*policy.bypass_cgroups, *site.fastpath_cgroups]
             facts = self.kernel.facts(policy.bypass_users, cgroups)
             require_facts(site, facts)
+            wanted = Wanted(site, facts)
             desired = by_id(
-                resource for kind in self.kinds.values() for resource in kind.desired(site, facts)
+                resource for kind in self.kinds.values() for resource in kind.desired(wanted)
             )
         return self.plan_to(desired, owned)
 

@@ -57,10 +57,11 @@ def observe(kinds: Kinds, kernel: Kernel, scope: Sequence[Resource]) -> dict[Id,
     wanted: dict[str, list[Resource]] = {name: [] for name in kinds}
     for resource in scope:
         wanted[resource.kind].append(resource)
-    found: list[Resource] = []
-    for name, kind in kinds.items():
-        found.extend(kind.observe(kernel, wanted[name]))
-    return by_id(found)
+    live: list[Resource] = []
+    with kernel.snapshot() as seen:
+        for name, kind in kinds.items():
+            live.extend(kind.observe(seen, wanted[name]))
+    return by_id(live)
 
 
 def execute(  # noqa: PLR0913 - the parts of a transaction

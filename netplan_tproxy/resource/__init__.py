@@ -1,1 +1,1 @@
-"""What a kind of resources is: the values that flow, the contract, and finding the kinds."""
+"""What a kind of resources is: the values, the contract, and the order."""

@@ -1,54 +1,74 @@
 """The contract of a kind of resources.
 
-A kind knows what part of the site file is its own (``desired``), how to read itself
-from the kernel (``observe``), how to build aside what can fail without touching
-anything (``prepare``) and how to make one change (``make``). It knows no other kind:
-order comes from the resources' ``rank``.
+A kind says what the site file asks of it (``desired``), reads itself from the kernel
+(``observe``), builds aside what can fail without touching anything (``prepare``) and makes
+one change (``make``). It knows no other kind: order comes from the resources' ``rank``.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import fields
 from typing import Any, Generic, TypeVar
 
-from netplan_tproxy.datapath.host import Facts, Kernel
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.resource.values import Resource
-from netplan_tproxy.site.model import Site
 
 R = TypeVar("R", bound=Resource)
 
 
 class Kind(Generic[R]):
-    """What every kind can do. ``make`` is idempotent in both directions."""
+    """What every kind can do."""
 
     resource: type[R]
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[R]:
-        """Give what the site file asks for. Pure."""
+    def desired(self, wanted: Wanted) -> Iterable[R]:
+        """Give the resources that the site file asks for. Pure."""
         raise NotImplementedError
 
-    def observe(self, kernel: Kernel, scope: Sequence[R]) -> Iterable[R]:
-        """Read from the kernel at least what stands at the keys of ``scope``."""
+    def observe(self, seen: Snapshot, scope: Sequence[R]) -> Iterable[R]:
+        """Give what the kernel has at the keys of ``scope``, and all that carries our sign.
+
+        Raises KernelError.
+        """
         raise NotImplementedError
 
     def prepare(self, kernel: Kernel, before: R | None, after: R | None) -> None:
-        """Build aside what the change needs, and hold what its undo needs; touch nothing."""
+        """Build aside what the change needs, and hold what its undo needs; touch nothing.
+
+        Raises TproxyError.
+        """
 
     def make(self, kernel: Kernel, before: R | None, after: R | None) -> None:
-        """Bring the kernel from ``before`` to ``after``. Raises KernelError."""
+        """Bring the kernel from ``before`` to ``after``; being there already is no error.
+
+        Raises KernelError.
+        """
         raise NotImplementedError
 
     def settled(self, kernel: Kernel, befores: Sequence[R]) -> None:
-        """Let go of what no undo needs any more; ``befores`` are what destroy puts back."""
+        """Drop what was kept for an undo that will not come.
+
+        ``befores`` are what a destroy still has to put back. Raises KernelError.
+        """
 
 
 Kinds = Mapping[str, Kind[Any]]
 
 
 def from_json(kinds: Kinds, values: Mapping[str, Any] | None) -> Resource | None:
-    """Read back what ``values.to_json`` wrote. Raises KeyError, TypeError on nonsense."""
+    """Read back what ``values.to_json`` wrote.
+
+    Raises KeyError, TypeError or ValueError on nonsense.
+    """
     if values is None:
         return None
-    fields = dict(values)
-    resource: Resource = kinds[fields.pop("kind")].resource(**fields)
-    return resource
+    arguments = dict(values)
+    resource = kinds[arguments.pop("kind")].resource
+    for field in fields(resource):
+        if field.type == "bytes" and field.name in arguments:
+            arguments[field.name] = bytes.fromhex(arguments[field.name])
+    made: Resource = resource(**arguments)
+    return made

@@ -12,6 +12,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
+from netplan_tproxy.resource.ranks import Rank
+
 
 class Id(NamedTuple):
     """What a resource is, across all kinds."""
@@ -42,8 +44,8 @@ class Resource:
         return Id(self.kind, self.key)
 
     @property
-    def rank(self) -> int:
-        """Order of setting up; taking down runs the other way."""
+    def rank(self) -> Rank:
+        """Its place in the order of setting up."""
         raise NotImplementedError
 
     @property
@@ -57,9 +59,14 @@ class Resource:
         raise NotImplementedError
 
     @property
+    def parts(self) -> tuple[str, ...]:
+        """How it is, part by part: of an update people see those that differ."""
+        return ()
+
+    @property
     def value(self) -> str:
-        """How it is, for the ``before → after`` of an update."""
-        return ""
+        """How it is, in one line."""
+        return ", ".join(self.parts)
 
     @property
     def signed(self) -> bool:
@@ -91,9 +98,9 @@ class Change:
     @property
     def subject(self) -> Resource:
         """The end that exists, the newer first."""
-        found = self.after or self.before
-        assert found is not None  # noqa: S101 - a change has at least one end
-        return found
+        end = self.after or self.before
+        assert end is not None  # noqa: S101 - a change has at least one end
+        return end
 
     @property
     def id(self) -> Id:
@@ -130,12 +137,12 @@ class Plan:
 
 
 def to_json(resource: Resource | None) -> dict[str, Any] | None:
-    """Give a resource as JSON values, with its kind."""
+    """Give a resource as JSON values, with its kind; bytes in hexadecimal."""
     if resource is None:
         return None
-    kept = {
-        field.name: getattr(resource, field.name)
-        for field in fields(resource)
-        if not field.metadata.get("transient")
-    }
-    return {"kind": resource.kind, **kept}
+    values: dict[str, Any] = {"kind": resource.kind}
+    for field in fields(resource):
+        if not field.metadata.get("transient"):
+            value = getattr(resource, field.name)
+            values[field.name] = value.hex() if isinstance(value, bytes) else value
+    return values

@@ -15,8 +15,9 @@ if TYPE_CHECKING:
 
     import pytest
 
-    from netplan_tproxy.datapath.host import Facts, Kernel
-    from netplan_tproxy.site.model import Site
+    from netplan_tproxy.datapath.host import Kernel
+    from netplan_tproxy.datapath.snapshot import Snapshot
+    from netplan_tproxy.datapath.wanted import Wanted
 
 Act = Callable[[], None]
 
@@ -46,11 +47,11 @@ class _Wrapped(Kind[Any]):
         self._kind = kind
         self._sabotage = sabotage
 
-    def desired(self, site: Site, facts: Facts) -> Iterable[Any]:
-        return self._kind.desired(site, facts)
+    def desired(self, wanted: Wanted) -> Iterable[Any]:
+        return self._kind.desired(wanted)
 
-    def observe(self, kernel: Kernel, scope: Sequence[Any]) -> Iterable[Any]:
-        return self._kind.observe(kernel, scope)
+    def observe(self, seen: Snapshot, scope: Sequence[Any]) -> Iterable[Any]:
+        return self._kind.observe(seen, scope)
 
     def prepare(self, kernel: Kernel, before: Any, after: Any) -> None:
         self._kind.prepare(kernel, before, after)

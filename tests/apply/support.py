@@ -114,9 +114,9 @@ class Host:
 
     def stare(self) -> Snapshot:
         """The same with the ids of everything, map contents and the state directory."""
-        with self.namespace.entered(), Kernel() as kernel:
-            maps = [f"{pin} {number}" for pin, number in kernel.bpf.maps().items()]
-            programs = [f"{pin} {which}" for pin, which in kernel.bpf.programs().items()]
+        with self.namespace.entered(), Kernel() as kernel, kernel.snapshot() as seen:
+            maps = [f"{pin} {one.id}" for pin, one in seen.maps.items()]
+            programs = [f"{pin} {which}" for pin, which in seen.programs.items()]
         found = snapshot(self.namespace, keep_ids=True)
         entries = sorted(_entries(self.pins / "maps"))
         return {**found, "pins": maps + programs, "entries": entries, "state": sorted(_files())}

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from pathlib import Path
 
 import pytest
 
+from netplan_tproxy.datapath.policy import CompiledPolicy, compile_policy
+from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.libbpf import Fd
+from netplan_tproxy.site.model import Site
 from tests.apply.support import CHANGES, SITE, STATE, Host, unchanged
 from tests.lab import diff_snapshots
 
@@ -37,6 +42,31 @@ def test_a_run_with_nothing_to_do_neither_imports_bcc_nor_compiles(
     assert host.spawn(str(host.site), prefix=prefix).code == 0
     assert host.spawn("--destroy", prefix=prefix).code == 0
     assert host.spawn(str(host.site), prefix=prefix).err.strip() == "bcc was imported"
+
+
+def test_a_run_with_nothing_to_do_opens_each_pin_once_and_compiles_the_policy_once(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write(SITE + "bypass: {to: [10.0.0.0/8], ports: [22]}\n")
+    host.applied()
+    pins: Counter[str] = Counter()
+    compiled: list[Site] = []
+    open_pinned = bpf_maps.open_pinned
+
+    def counting(path: str) -> Fd:
+        pins[path] += 1
+        return open_pinned(path)
+
+    def compiling(site: Site, users: dict[str, int], cgroups: dict[str, int]) -> CompiledPolicy:
+        compiled.append(site)
+        return compile_policy(site, users, cgroups)
+
+    monkeypatch.setattr(bpf_maps, "open_pinned", counting)
+    monkeypatch.setattr("netplan_tproxy.datapath.wanted.compile_policy", compiling)
+    assert host.applied().out == ["no changes"]
+    assert len(compiled) == 1
+    assert pins.keys() == {str(path) for path in host.pins.glob("*/*")}
+    assert set(pins.values()) == {1}
 
 
 @pytest.mark.parametrize("option", ["--check", "--dry-run"])

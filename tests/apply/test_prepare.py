@@ -107,7 +107,7 @@ def test_a_helper_the_kernel_lacks(host: Host, monkeypatch: pytest.MonkeyPatch) 
 
 def test_a_map_the_kernel_refuses(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     layout = MapLayout("huge", 1, 4, 4, 1 << 31)
-    monkeypatch.setattr("netplan_tproxy.datapath.objects._LAYOUTS", (*MAPS, layout))
+    monkeypatch.setattr("netplan_tproxy.datapath.pinned_maps.LAYOUTS", (*MAPS, layout))
     monkeypatch.setattr("netplan_tproxy.kinds.map.maps", lambda _: (layout,))
     assert "create map huge: " in refused(host)
 

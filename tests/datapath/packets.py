@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import socket
 import struct
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
-from netplan_tproxy.kernel.bpf.libbpf import call
+from tests.lab.testrun import SkBuff, prog_test_run
 
 if TYPE_CHECKING:
     from tests.datapath.support import Applied
@@ -16,28 +15,7 @@ if TYPE_CHECKING:
 Address = tuple[str, int]
 SYN, RST, ACK = 0x02, 0x04, 0x10
 MORE_FRAGMENTS = 0x2000
-_SK_BUFF_SIZE = 192
 _ETHERNET = bytes(12) + b"\x08\x00"
-
-
-class _RunOptions(ctypes.Structure):
-    _fields_ = (
-        ("sz", ctypes.c_size_t),
-        ("data_in", ctypes.c_char_p),
-        ("data_out", ctypes.c_void_p),
-        ("data_size_in", ctypes.c_uint32),
-        ("data_size_out", ctypes.c_uint32),
-        ("ctx_in", ctypes.c_char_p),
-        ("ctx_out", ctypes.c_void_p),
-        ("ctx_size_in", ctypes.c_uint32),
-        ("ctx_size_out", ctypes.c_uint32),
-        ("retval", ctypes.c_uint32),
-        ("repeat", ctypes.c_int),
-        ("duration", ctypes.c_uint32),
-        ("flags", ctypes.c_uint32),
-        ("cpu", ctypes.c_uint32),
-        ("batch_size", ctypes.c_uint32),
-    )
 
 
 def segment(
@@ -69,17 +47,7 @@ def send(on: Applied, packet: bytes, *, mark: int = 0) -> None:
 
 def run(on: Applied, program: str, packet: bytes, cb: tuple[int, ...] = ()) -> int:
     """Feed an IP packet to a pinned program, which sees it on HOST's lo; its verdict."""
-    context = struct.pack("=48x5I", *cb, *bytes(5 - len(cb))).ljust(_SK_BUFF_SIZE, b"\0")
-    frame = _ETHERNET + packet
-    options = _RunOptions(
-        sz=ctypes.sizeof(_RunOptions),
-        data_in=frame,
-        data_size_in=len(frame),
-        ctx_in=context,
-        ctx_size_in=len(context),
-        repeat=1,
-    )
+    skb = SkBuff(cb=(*cb, *bytes(5 - len(cb))))
     (pin,) = (on.pins / "programs").glob(f"{program}@*")
     with on.lab.host.entered(), bpf_maps.open_pinned(str(pin)) as fd:
-        call("bpf_prog_test_run_opts", int(fd), ctypes.byref(options), what=f"run {program}")
-    return ctypes.c_int32(options.retval).value
+        return prog_test_run(fd, _ETHERNET + packet, skb).retval

@@ -9,6 +9,8 @@ import pytest
 
 from netplan_tproxy.datapath import fastpath
 from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.datapath.attach import cgroup as attach_cgroup
+from netplan_tproxy.datapath.attach import sockmap
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.kernel.bpf import attach, btf
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
@@ -147,21 +149,22 @@ def test_drift_of_each_part_is_shown_and_repaired(machine: Host, cgroup: Path) -
 def detach_sockops(machine: Host, cgroup: Path) -> None:
     with machine.namespace.entered(), Kernel() as kernel:
         name = f"/{cgroup.name}"
-        pin, number = kernel.attachments.sockops({name})[name]
-        kernel.attachments.remove_sockops(name, kernel.bpf.program_fd(pin, number))
+        with kernel.snapshot() as seen:
+            pin, number = seen.sockops({name})[name]
+        attach_cgroup.remove(name, kernel.bpf.attached.fd(pin, number))
 
 
 def detach_verdict(machine: Host, cgroup: Path) -> None:
     del cgroup
     with machine.namespace.entered(), Kernel() as kernel:
-        fd = kernel.bpf.program_fd(datapath.pin_of(fastpath.MSG), 0)
-        kernel.attachments.remove_verdict(fastpath.SOCKS.pin, fd)
+        program = kernel.bpf.attached.fd(datapath.pin_of(fastpath.MSG), 0)
+        sockmap.remove(kernel.bpf.maps.fd(fastpath.SOCKS.pin), program)
 
 
 def forget_config(machine: Host, cgroup: Path) -> None:
     del cgroup
     with machine.namespace.entered(), Kernel() as kernel:
-        kernel.bpf.write_entry(fastpath.CONFIG.pin, bytes(4), bytes(16))
+        kernel.bpf.maps.write_entry(fastpath.CONFIG.pin, bytes(4), bytes(16))
 
 
 def unpin_msg(machine: Host, cgroup: Path) -> None:
@@ -181,8 +184,7 @@ def test_programs_of_others_on_the_cgroup_stay(machine: Host, cgroup: Path) -> N
         relocs=(), maps={}, expected_attach_type=3,
     )  # fmt: skip
     number = bpf_programs.prog_info(theirs).id
-    with machine.namespace.entered(), Kernel() as kernel:
-        kernel.attachments.put_sockops(f"/{cgroup.name}", int(theirs), None)
+    attach_cgroup.put(f"/{cgroup.name}", int(theirs), None)
     try:
         machine.write(SITE + fast(cgroup))
         machine.applied()
@@ -191,8 +193,7 @@ def test_programs_of_others_on_the_cgroup_stay(machine: Host, cgroup: Path) -> N
         machine.destroyed()
         assert on_cgroup(cgroup) == {number}
     finally:
-        with machine.namespace.entered(), Kernel() as kernel:
-            kernel.attachments.remove_sockops(f"/{cgroup.name}", int(theirs))
+        attach_cgroup.remove(f"/{cgroup.name}", int(theirs))
         theirs.close()
 
 

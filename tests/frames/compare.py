@@ -6,12 +6,12 @@ import random
 from collections import Counter
 from collections.abc import Sequence
 
-from netplan_tproxy.kernel.bpf.programs import Ran
 from tests.frames import answers
 from tests.frames.generate import Generator, flows
 from tests.frames.model import ETHERNET, Input, Model, Verdict
 from tests.frames.stage import Counted, Stage
 from tests.frames.wire import protocol_of
+from tests.lab.testrun import Ran
 
 _REPLIES = 12
 

@@ -27,7 +27,6 @@ from netplan_tproxy.datapath.layouts import (
 )
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.libbpf import Fd
-from netplan_tproxy.kernel.bpf.programs import Ran, SkBuff, prog_test_run
 from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.site.model import (
     Interface,
@@ -46,6 +45,7 @@ from tests.frames.settings import LISTENING, Networks, Setting
 from tests.frames.wire import TCP, UDP, Flow
 from tests.lab import Lab
 from tests.lab.isolate import BPFFS
+from tests.lab.testrun import Ran, SkBuff, prog_test_run
 
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 

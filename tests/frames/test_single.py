@@ -9,13 +9,13 @@ from collections import Counter
 
 import pytest
 
-from netplan_tproxy.kernel.bpf.programs import Ran
 from tests.frames import answers
 from tests.frames.model import OK, REDIRECT, SHOT, TO_CLIENT, UNSPEC, Input
 from tests.frames.settings import SETTINGS
 from tests.frames.stage import Stage
 from tests.frames.wire import ACK, DESTINATION, FRAGMENT, IPV4, IPV6, RST, SYN, TCP, UDP, read
 from tests.lab import Capture
+from tests.lab.testrun import Ran
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 

@@ -214,7 +214,7 @@ def test_where_the_kernel_goes_by_something_else_no_line_is_named(host: PolicyHo
         found = read_config(kernel)
         assert found is not None
         changed = type(found)(**{**vars(found), "bypass": ()})
-        kernel.bpf.write_entry(CONFIG.pin, bytes(4), changed.pack())
+        kernel.bpf.maps.write_entry(CONFIG.pin, bytes(4), changed.pack())
     said = ask(host, Question("20.1.2.3", 80))
     assert (said["outcome"], said["on_record"], said["decided_by"]) == ("bypass_to", False, [])
     host.applied(POLICY)

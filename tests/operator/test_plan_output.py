@@ -9,6 +9,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from netplan_tproxy.datapath.layouts import ConfigValue, SetIds
+from netplan_tproxy.kinds.config import Config
 from netplan_tproxy.kinds.filter import Filter
 from netplan_tproxy.kinds.qdisc import Qdisc
 from netplan_tproxy.kinds.rule import Rule
@@ -18,6 +20,7 @@ from netplan_tproxy.output import plan as render
 from netplan_tproxy.output.style import Style
 from netplan_tproxy.resource.values import Change, Plan
 from netplan_tproxy.site.load import parse
+from netplan_tproxy.site.model import Listener, Mark
 from netplan_tproxy.state.site_record import SiteRecord, diff_report, from_json, record_of
 from tests.apply.support import SITE, Host
 
@@ -104,6 +107,31 @@ def test_the_order_within_an_interface_is_that_of_the_changes() -> None:
         "",
         "3 to add, 0 to change, 0 to remove",
     ]
+
+
+def shown_change(before: Resource, after: Resource) -> str:
+    shown = render.plan_lines(Plan(changes=(Change(before, after),)))
+    assert shown[-1] == "0 to add, 1 to change, 0 to remove"
+    return shown[0]
+
+
+def test_of_an_update_the_parts_that_differ_are_shown() -> None:
+    def config(port: int, *bypass: Mark) -> Config:
+        marks = Mark(1, 1), (Mark(2, 2), *bypass)
+        listeners = (Listener("127.0.0.1", 9040), None, Listener("127.0.0.1", port), None)
+        return Config(ConfigValue(SetIds(), *marks, listeners, 1).pack())
+
+    assert shown_change(config(9040), config(9041)) == (
+        "~ config: udp to 127.0.0.1:9040 → udp to 127.0.0.1:9041"
+    )
+    assert shown_change(config(9040), config(9040, Mark(4, 4))) == (
+        "~ config: none → bypass mark 0x4/0x4"
+    )
+
+
+def test_a_value_with_a_comma_is_one_part() -> None:
+    shown = shown_change(Sysctl("net/core/x", "a, b"), Sysctl("net/core/x", "a, c"))
+    assert shown == "~ sysctl net.core.x: a, b → a, c"
 
 
 # The file's own terms.

@@ -21,7 +21,7 @@ from tests.policy.probes import Probe
 from tests.policy.support import PolicyHost, networks
 
 if TYPE_CHECKING:
-    from netplan_tproxy.datapath.objects import PinnedProgram
+    from netplan_tproxy.datapath.pinned_programs import PinnedProgram
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
@@ -31,8 +31,8 @@ A, B = networks(*BOTH, "20.2.0.0/16"), networks(*BOTH, "20.3.0.0/16", "2001:db8:
 
 
 def programs(host: PolicyHost) -> dict[str, PinnedProgram]:
-    with host.lab.host.entered(), Kernel() as kernel:
-        return kernel.bpf.programs()
+    with host.lab.host.entered(), Kernel() as kernel, kernel.snapshot() as seen:
+        return seen.programs
 
 
 def map_ids(host: PolicyHost) -> set[int]:

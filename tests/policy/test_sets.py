@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from netplan_tproxy.datapath.policy import make_set, port_prefixes
-from netplan_tproxy.datapath.sets import BpfSets
+from netplan_tproxy.datapath.sets import filled_set
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 from netplan_tproxy.site.model import Policy, Prefix
@@ -71,9 +71,7 @@ def test_a_set_is_named_by_what_it_holds_in_whatever_order(
 
 def kernel_set(prefixes: tuple[Prefix, ...]) -> Fd:
     """A set as the programs look it up."""
-    sets = BpfSets(lambda: None, list, lambda _, __: None, lambda _: None)
-    sets.build("1", make_set("x", prefixes).prefixes)
-    return sets._held["1"]
+    return filled_set(make_set("x", prefixes).prefixes)
 
 
 def holds(fd: Fd, address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:

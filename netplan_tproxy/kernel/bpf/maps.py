@@ -129,6 +129,11 @@ def lookup(fd: Fd, key: bytes, size: int) -> bytes | None:
     return value.raw
 
 
+def entry(fd: Fd, key: bytes) -> bytes | None:
+    """Read one entry of a map that is not per CPU; None when there is none."""
+    return lookup(fd, key, map_info(fd).value_size)
+
+
 def update(fd: Fd, key: bytes, value: bytes, flags: int = 0) -> None:
     """Put one entry."""
     call("bpf_map_update_elem", int(fd), key, value, ctypes.c_uint64(flags), what="put map entry")

@@ -1,0 +1,1 @@
+"""Where our programs attach, besides the filters of a device."""
