@@ -41,6 +41,8 @@
 #include "tproxy/clients.h"
 #include "tproxy/visitors.h"
 #include "tproxy/recall.h"
+#include "tproxy/recall_outgoing.h"
+#include "tproxy/decide.h"
 
 /* What is done with it. */
 #include "tproxy/redirect.h"

@@ -29,8 +29,8 @@
 #define PKT_HOST 0
 #define PKT_OTHERHOST 3
 
-/* Whether this is an answer to a client of this host that one of our programs sends in by
- * this device. It is then taken off the list of things to look at, and addressed to us. */
+/* Whether this is an answer to a client of this host, which one of our programs sends in by
+ * this device. Then it is given to the stack as a packet for this host. */
 static __always_inline bool take_own_answer(struct __sk_buff *skb)
 {
 	if (skb->cb[CB_MAGIC] != CB_TO_CLIENT)

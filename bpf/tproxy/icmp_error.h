@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* The types that are errors: destination unreachable for IPv4 (RFC 792), and for IPv6
- * destination unreachable, packet too big, time exceeded, parameter problem (RFC 4443). */
+/* For IPv4 "destination unreachable", of which "fragmentation needed" is one (RFC 792); for
+ * IPv6 every error, of which "packet too big" is one (RFC 4443). */
 #define ICMP_UNREACHABLE 3
 #define ICMPV6_FIRST_ERROR 1
 #define ICMPV6_LAST_ERROR 4
@@ -14,13 +14,13 @@ static __always_inline u32 judge_icmp_error(struct __sk_buff *skb, struct packet
 {
 	struct packet quoted = {.l2 = p->l4 + ICMP_HEADER};
 	struct udphdr ports;
-	u32 why, state;
+	u32 outcome, state;
 
 	if (p->v6 ? p->icmp_type < ICMPV6_FIRST_ERROR || p->icmp_type > ICMPV6_LAST_ERROR
 		  : p->icmp_type != ICMP_UNREACHABLE)
 		return OUT_OTHER_PROTOCOL;
-	why = p->v6 ? parse_ipv6(skb, &quoted) : parse_ipv4(skb, &quoted);
-	if (why != OUT_INTERCEPTED || quoted.key.proto != IPPROTO_TCP
+	outcome = p->v6 ? parse_ipv6(skb, &quoted) : parse_ipv4(skb, &quoted);
+	if (outcome != GO_ON || quoted.key.proto != IPPROTO_TCP
 	    || bpf_skb_load_bytes(skb, quoted.l4, &ports, sizeof(ports)))
 		return OUT_OTHER_PROTOCOL;
 	quoted.key.sport = ports.source;

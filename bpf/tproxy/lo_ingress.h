@@ -3,18 +3,18 @@
 
 /* The ingress of lo: where intercepted packets of this host's own clients meet the proxy. */
 
-/* Give a packet that needs the listener to it; says what became of the packet. */
+/* Give a packet that needs the listener to it. Returns what became of the packet. */
 static __always_inline u32 deliver_to_listener(struct __sk_buff *skb, u32 flags)
 {
-	u32 zero = 0, state, what;
+	u32 zero = 0, state, outcome;
 	struct config *c = config.lookup(&zero);
 	struct packet p = {};
 
-	if (!c || parse_packet(skb, ETHERNET, &p) != OUT_INTERCEPTED)
+	if (!c || parse_packet(skb, ETHERNET, &p) != GO_ON || p.fragment)
 		return OUT_NO_LISTENER;
 	if (flags & CBF_DATAGRAM) {
-		what = assign_to_proxy(skb, &p, c);
-		return what == OUT_NEW && !(flags & CBF_NEW) ? OUT_INTERCEPTED : what;
+		outcome = assign_to_proxy(skb, &p, c);
+		return outcome == OUT_NEW && !(flags & CBF_NEW) ? OUT_INTERCEPTED : outcome;
 	}
 	/* The tuple has a socket: TCP finds it by itself. A listener that the tuple
 	 * finds is some wildcard server of this host, not the proxy. */
@@ -27,13 +27,13 @@ static __always_inline u32 deliver_to_listener(struct __sk_buff *skb, u32 flags)
 	}
 	if (state && state != BPF_TCP_LISTEN)
 		return OUT_INTERCEPTED;
-	what = assign_to_proxy(skb, &p, c);
-	return what == OUT_NEW && !p.syn ? OUT_INTERCEPTED : what;
+	outcome = assign_to_proxy(skb, &p, c);
+	return outcome == OUT_NEW && !p.syn ? OUT_INTERCEPTED : outcome;
 }
 
 static __always_inline int deliver_to_proxy(struct __sk_buff *skb)
 {
-	u32 ifindex, flags, what;
+	u32 ifindex, flags, outcome;
 
 	if (skb->cb[CB_MAGIC] != CB_TO_PROXY)
 		return TC_ACT_UNSPEC;
@@ -45,9 +45,9 @@ static __always_inline int deliver_to_proxy(struct __sk_buff *skb)
 	bpf_skb_change_type(skb, PKT_HOST);
 	if (!flags)
 		return TC_ACT_OK;
-	what = deliver_to_listener(skb, flags);
-	if (what == OUT_INTERCEPTED)
-		return TC_ACT_OK;   /* counted on its way out */
-	count_packet(skb, ifindex, what);
-	return tc_action(what) == TC_ACT_SHOT ? TC_ACT_SHOT : TC_ACT_OK;
+	outcome = deliver_to_listener(skb, flags);
+	if (outcome == OUT_INTERCEPTED)
+		return TC_ACT_OK;   /* wan_egress has counted it */
+	count_packet(skb, ifindex, outcome);
+	return tc_action(outcome) == TC_ACT_SHOT ? TC_ACT_SHOT : TC_ACT_OK;
 }

@@ -36,6 +36,10 @@ enum outcome {
 	OUT_MAX
 };
 
+/* Returned in the place of an outcome: nothing is decided yet, the next step decides. It is
+ * never counted, and no packet leaves a program with it. */
+#define GO_ON 0xffffffff
+
 /* The verdict of tc for a packet that goes neither to the proxy nor to its client. What is
  * not ours gets TC_ACT_UNSPEC: the filters behind ours run, which TC_ACT_OK would prevent. */
 static __always_inline int tc_action(u32 outcome)

@@ -16,7 +16,7 @@ struct packet {
 	u32 ack_seq;
 	u32 fragment_id;
 	u8 v6;
-	u8 fragment;           /* enum fragment */
+	u8 fragment;           /* enum fragment; of one, nothing below is known */
 	u8 syn;                /* SYN without ACK and RST: opens a connection */
 	u8 ack;
 	u8 syn_ack;            /* answers a SYN */

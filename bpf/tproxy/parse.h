@@ -1,51 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* Returns OUT_INTERCEPTED when `p` is filled, else the reason why not.
- * bpf_skb_load_bytes reads headers wherever they lie; a packet need not be linear. */
-static __always_inline u32 parse_packet(struct __sk_buff *skb, u32 l2, struct packet *p)
+/* bpf_skb_load_bytes reads headers wherever they lie: a packet need not be linear. */
+
+static __always_inline u32 parse_icmp(struct __sk_buff *skb, struct packet *p)
+{
+	u8 type;
+
+	if (p->fragment == NO_FRAGMENT && !bpf_skb_load_bytes(skb, p->l4, &type, 1))
+		p->icmp_type = type;
+	return OUT_OTHER_PROTOCOL;
+}
+
+/* A UDP header, or the first eight bytes of TCP's, which every first fragment has. */
+static __always_inline u32 parse_ports(struct __sk_buff *skb, struct packet *p)
+{
+	struct udphdr udp;
+
+	if (bpf_skb_load_bytes(skb, p->l4, &udp, sizeof(udp)))
+		return OUT_MALFORMED;
+	p->key.sport = udp.source;
+	p->key.dport = udp.dest;
+	return GO_ON;
+}
+
+static __always_inline u32 parse_tcp(struct __sk_buff *skb, struct packet *p)
 {
 	struct tcphdr tcp;
-	u32 ports, why;
-	u8 icmp;
 
-	if (skb->vlan_present || skb->protocol == bpf_htons(ETH_P_8021Q)
-	    || skb->protocol == bpf_htons(ETH_P_8021AD))
-		return OUT_VLAN;
-	p->l2 = l2;
-	if (skb->protocol == bpf_htons(ETH_P_IP))
-		why = parse_ipv4(skb, p);
-	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
-		why = parse_ipv6(skb, p);
-	else
-		return OUT_OTHER_PROTOCOL;
-	if (why != OUT_INTERCEPTED)
-		return why;
-	if (p->l4 > skb->len)
-		return OUT_MALFORMED;
-	/* Its next header may differ from the first fragment's (RFC 8200, 4.5). */
-	if (p->v6 && p->fragment == LATER_FRAGMENT)
-		return OUT_FRAGMENT;
-
-	if (p->key.proto == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP)) {
-		if (p->fragment == NO_FRAGMENT && !bpf_skb_load_bytes(skb, p->l4, &icmp, 1))
-			p->icmp_type = icmp;
-		return OUT_OTHER_PROTOCOL;
-	}
-	if (p->key.proto != IPPROTO_TCP && p->key.proto != IPPROTO_UDP)
-		return OUT_OTHER_PROTOCOL;
-	if (p->fragment == LATER_FRAGMENT)
-		return OUT_FRAGMENT;
-	if (p->key.proto == IPPROTO_UDP || p->fragment == FIRST_FRAGMENT) {
-		/* A UDP header, or the eight bytes that every first fragment has. */
-		struct udphdr udp;
-
-		if (bpf_skb_load_bytes(skb, p->l4, &udp, sizeof(udp)))
-			return OUT_MALFORMED;
-		p->key.sport = udp.source;
-		p->key.dport = udp.dest;
-		return p->fragment ? OUT_FRAGMENT : OUT_INTERCEPTED;
-	}
 	if (bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp)) || tcp.doff < 5)
 		return OUT_MALFORMED;
 	p->key.sport = tcp.source;
@@ -57,5 +39,40 @@ static __always_inline u32 parse_packet(struct __sk_buff *skb, u32 l2, struct pa
 	p->syn_ack = tcp.syn && tcp.ack;
 	p->ending = tcp.fin || tcp.rst;
 	p->rst = tcp.rst;
-	return OUT_INTERCEPTED;
+	return GO_ON;
+}
+
+/* Returns GO_ON when `p` is filled, for a TCP segment, a UDP datagram, or a fragment that may
+ * be of either; else the reason why not. */
+static __always_inline u32 parse_packet(struct __sk_buff *skb, u32 l2, struct packet *p)
+{
+	u32 outcome;
+
+	if (skb->vlan_present || skb->protocol == bpf_htons(ETH_P_8021Q)
+	    || skb->protocol == bpf_htons(ETH_P_8021AD))
+		return OUT_VLAN;
+	p->l2 = l2;
+	if (skb->protocol == bpf_htons(ETH_P_IP))
+		outcome = parse_ipv4(skb, p);
+	else if (skb->protocol == bpf_htons(ETH_P_IPV6))
+		outcome = parse_ipv6(skb, p);
+	else
+		return OUT_OTHER_PROTOCOL;
+	if (outcome != GO_ON)
+		return outcome;
+	if (p->l4 > skb->len)
+		return OUT_MALFORMED;
+	/* Its next header may differ from the first fragment's (RFC 8200, 4.5). */
+	if (p->v6 && p->fragment == LATER_FRAGMENT)
+		return GO_ON;
+
+	if (p->key.proto == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
+		return parse_icmp(skb, p);
+	if (p->key.proto != IPPROTO_TCP && p->key.proto != IPPROTO_UDP)
+		return OUT_OTHER_PROTOCOL;
+	if (p->fragment == LATER_FRAGMENT)
+		return GO_ON;
+	if (p->key.proto == IPPROTO_UDP || p->fragment == FIRST_FRAGMENT)
+		return parse_ports(skb, p);
+	return parse_tcp(skb, p);
 }

@@ -8,6 +8,8 @@
 /* How many extension headers of IPv6 are walked; more is malformed. */
 #define MAX_EXTENSIONS 6
 
+/* Both return GO_ON when they have filled what `p` has of IP, else the reason why not. */
+
 static __always_inline u32 parse_ipv4(struct __sk_buff *skb, struct packet *p)
 {
 	struct iphdr ip;
@@ -23,7 +25,7 @@ static __always_inline u32 parse_ipv4(struct __sk_buff *skb, struct packet *p)
 	else if (ip.frag_off & bpf_htons(IP_MORE_FRAGS))
 		p->fragment = FIRST_FRAGMENT;
 	p->fragment_id = ip.id;
-	return OUT_INTERCEPTED;
+	return GO_ON;
 }
 
 static __always_inline bool is_extension(u8 next)
@@ -71,5 +73,5 @@ static __always_inline u32 parse_ipv6(struct __sk_buff *skb, struct packet *p)
 		return OUT_MALFORMED;
 	p->key.proto = next;
 	p->l4 = at;
-	return OUT_INTERCEPTED;
+	return GO_ON;
 }

@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* What is remembered of a packet's flow, before anything is decided. */
-struct recalled {
-	u32 outcome;     /* what becomes of the packet, unless `fresh` */
-	u32 fresh;       /* the first packet of a flow: the policy must be asked */
-	u32 flags;       /* CBF_*: the packet must be given to the listener */
+/* What is remembered of a packet's flow. The functions return what becomes of the packet, or
+ * GO_ON: it is the first of a flow, and the policy must be asked. */
+
+struct flow_info {
+	u32 flags;       /* CBF_*: what lo_ingress must know; 0: TCP finds the proxy's socket */
 	u32 owner;       /* the local UDP socket, as `tracked` has it; 0: not of this host */
 };
 
@@ -19,11 +19,11 @@ static __always_inline u32 read_owner(struct __sk_buff *skb)
 }
 
 /* The verdict on this tuple and this socket; 0: there is none. */
-static __always_inline u32 lookup_verdict(struct packet *p, const struct recalled *r)
+static __always_inline u32 lookup_verdict(struct packet *p, const struct flow_info *f)
 {
 	u32 *entry = tracked.lookup(&p->key);
 
-	return entry && (*entry & ~VERDICT_MASK) == r->owner ? *entry & VERDICT_MASK : 0;
+	return entry && (*entry & ~VERDICT_MASK) == f->owner ? *entry & VERDICT_MASK : 0;
 }
 
 static __always_inline u32 verdict_for(u32 outcome)
@@ -32,10 +32,10 @@ static __always_inline u32 verdict_for(u32 outcome)
 								      : VERDICT_BYPASS;
 }
 
-static __always_inline void remember_verdict(const struct packet *p, const struct recalled *r,
+static __always_inline void remember_verdict(const struct packet *p, const struct flow_info *f,
 					     u32 outcome)
 {
-	u32 entry = verdict_for(outcome) | r->owner;
+	u32 entry = verdict_for(outcome) | f->owner;
 
 	/* Cheap to decide again: not worth an entry. */
 	if (outcome != OUT_NO_PROXY && outcome != OUT_BYPASS_ADDRESS && outcome != OUT_LOCAL)
@@ -50,58 +50,41 @@ static __always_inline void fill_fragment_key(struct fragment_key *to, const str
 	to->proto = p->v6 ? 0 : p->key.proto;   /* RFC 8200, 4.5; RFC 791, 3.2 */
 }
 
+/* Remember that the first fragment of a datagram is dropped: the later ones follow it. */
+static __always_inline void remember_fragment(const struct packet *p)
+{
+	struct fragment_key key = {};
+	u32 one = 1;
+
+	fill_fragment_key(&key, p);
+	fragments.update(&key, &one);
+}
+
 /* A fragment cannot be given to a socket, and reassembly forgets whom it was for. So one of a
  * flow to be intercepted is dropped, and those that follow it; any other is left alone. */
-static __always_inline void recall_fragment(struct packet *p, struct recalled *r)
+static __always_inline u32 recall_later_fragment(const struct packet *p)
 {
 	struct fragment_key key = {};
-	u32 verdict;
 
-	if (p->fragment == LATER_FRAGMENT) {
-		fill_fragment_key(&key, p);
-		r->outcome = fragments.lookup(&key) ? OUT_FRAGMENT_DROPPED : OUT_FRAGMENT;
-		return;
-	}
-	verdict = lookup_verdict(p, r);
+	fill_fragment_key(&key, p);
+	return fragments.lookup(&key) ? OUT_FRAGMENT_DROPPED : OUT_FRAGMENT;
+}
+
+/* GO_ON: the flow has no verdict yet. */
+static __always_inline u32 recall_verdict(struct packet *p, const struct flow_info *f)
+{
+	u32 verdict = lookup_verdict(p, f);
+
 	if (!verdict)
-		r->fresh = 1;
-	else
-		r->outcome = verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
+		return GO_ON;
+	return verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
 }
 
-/* UDP has no connection: a verdict holds for the tuple and its socket. */
-static __always_inline void recall_datagram(struct packet *p, struct recalled *r)
+/* UDP has no connection: each datagram is given to the proxy's socket. */
+static __always_inline u32 recall_datagram(struct packet *p, struct flow_info *f)
 {
-	u32 verdict = lookup_verdict(p, r);
+	u32 outcome = recall_verdict(p, f);
 
-	r->flags = CBF_DATAGRAM;
-	if (!verdict) {
-		r->fresh = 1;
-		r->flags |= CBF_NEW;
-	} else
-		r->outcome = verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
-}
-
-/* Ask the policy about a fresh flow, and whether anybody listens. */
-static __always_inline u32 decide(struct __sk_buff *skb, struct packet *p,
-				  const struct config *c, struct recalled *r, bool local)
-{
-	struct fragment_key key = {};
-	u32 what = r->outcome, one = 1;
-
-	if (r->fresh)
-		what = ask_policy(skb, p, c, local);
-	if (p->fragment) {
-		if (p->fragment == LATER_FRAGMENT)
-			return what;
-		if (what != OUT_INTERCEPTED)
-			return OUT_FRAGMENT;
-		fill_fragment_key(&key, p);
-		fragments.update(&key, &one);
-		return OUT_FRAGMENT_DROPPED;
-	}
-	if (what == OUT_INTERCEPTED && r->flags && !has_listener(skb, p, c))
-		what = r->fresh && c->when_down == WHEN_DOWN_BYPASS ? OUT_DOWN_BYPASSED
-								     : OUT_REFUSED;
-	return what;
+	f->flags = outcome == GO_ON ? CBF_DATAGRAM | CBF_NEW : CBF_DATAGRAM;
+	return outcome;
 }

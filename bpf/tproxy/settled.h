@@ -21,7 +21,7 @@ static __always_inline bool is_settled_segment(struct __sk_buff *skb, u32 l2)
 	if (!sk || sk->bound_dev_if)
 		return false;
 	kept = flows.sk_storage_get(sk, 0, 0);
-	if (!kept || kept->verdict != VERDICT_INTERCEPT || kept->settled != 1)
+	if (!kept || kept->verdict != VERDICT_INTERCEPT || !kept->settled)
 		return false;
 	if (protocol == bpf_htons(ETH_P_IP)) {
 		tcp = (void *)(ip + 1);

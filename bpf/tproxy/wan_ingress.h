@@ -6,12 +6,10 @@
 static __always_inline int watch_incoming(struct __sk_buff *skb, u32 l2)
 {
 	struct packet p = {};
-	u32 what;
 
 	if (take_own_answer(skb))
 		return TC_ACT_OK;
-	what = parse_packet(skb, l2, &p);
-	if (what == OUT_INTERCEPTED || what == OUT_FRAGMENT)
+	if (parse_packet(skb, l2, &p) == GO_ON)
 		remember_visitor(skb, &p);
 	return TC_ACT_UNSPEC;
 }
