@@ -6,13 +6,18 @@
  *   client ─ sendmsg ─► fast_msg ─► proxy's queue      fast_sockops: which sockets
  *   client's queue ◄─ fast_msg ◄─ sendmsg ─ proxy
  */
-#include <linux/in.h>
-
-#include "tproxy/maps.h"
-#include "tproxy/sets.h"
-#include "fastpath/maps.h"
+#include "common/kernel.h"
+#include "common/flow_key.h"
+#include "common/sets.h"
+#include "common/socket_verdict.h"
+#include "fastpath/config.h"
+#include "fastpath/counters.h"
+#include "fastpath/pairs.h"
+#include "fastpath/claims.h"
+#include "fastpath/names.h"
 #include "fastpath/enroll.h"
-#include "fastpath/verdict.h"
+#include "fastpath/leave.h"
+#include "fastpath/message.h"
 
 #ifdef WITH_FAST_SOCKOPS
 int fast_sockops(struct bpf_sock_ops *ops)
@@ -38,6 +43,6 @@ int fast_sockops(struct bpf_sock_ops *ops)
 #ifdef WITH_FAST_MSG
 int fast_msg(struct sk_msg_md *msg)
 {
-	return redirect(msg);
+	return redirect_message(msg);
 }
 #endif

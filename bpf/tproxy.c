@@ -15,46 +15,73 @@
 #include <linux/ipv6.h>
 #include <linux/tcp.h>
 #include <linux/udp.h>
-#include <linux/in.h>
 #include <linux/pkt_cls.h>
 
-#include "tproxy/consts.h"
-#include "tproxy/maps.h"
-#include "tproxy/count.h"
+#include "common/kernel.h"
+#include "common/flow_key.h"
+#include "common/sets.h"
+#include "common/socket_verdict.h"
+
+/* What is configured, remembered, counted, and told to the next program. */
+#include "tproxy/config.h"
+#include "tproxy/flow_tables.h"
+#include "tproxy/outcomes.h"
+#include "tproxy/counters.h"
+#include "tproxy/handover.h"
+
+/* What a packet says, and what is asked about it. */
+#include "tproxy/packet.h"
+#include "tproxy/parse_ip.h"
 #include "tproxy/parse.h"
-#include "tproxy/sets.h"
 #include "tproxy/policy.h"
+#include "tproxy/sockets.h"
 #include "tproxy/listener.h"
-#include "tproxy/refuse.h"
-#include "tproxy/steer.h"
+#include "tproxy/route.h"
 #include "tproxy/recent.h"
-#include "tproxy/waiting.h"
-#include "tproxy/verdict.h"
-#include "tproxy/established.h"
-#include "tproxy/output.h"
-#include "tproxy/loopback.h"
-#include "tproxy/forward.h"
+#include "tproxy/clients.h"
+#include "tproxy/visitors.h"
+#include "tproxy/recall.h"
+#include "tproxy/recall_outgoing.h"
+#include "tproxy/decide.h"
+
+/* What is done with it. */
+#include "tproxy/redirect.h"
+#include "tproxy/checksum.h"
+#include "tproxy/answer_ip.h"
+#include "tproxy/refuse_tcp.h"
+#include "tproxy/refuse_udp.h"
+#include "tproxy/refuse.h"
+#include "tproxy/time_wait.h"
+#include "tproxy/icmp_error.h"
+
+/* A file for each hook. */
+#include "tproxy/settled.h"
+#include "tproxy/wan_egress.h"
+#include "tproxy/wan_ingress.h"
+#include "tproxy/lan_ingress.h"
+#include "tproxy/lo_ingress.h"
+#include "tproxy/lo_egress.h"
 
 /* User space asks for the programs it needs: each takes a fifth of a second. */
 
 #ifdef WITH_WAN_EGRESS
 int wan_egress(struct __sk_buff *skb)
 {
-	return output(skb, ETHERNET);
+	return intercept_outgoing(skb, ETHERNET);
 }
 #endif
 
 #ifdef WITH_WAN_INGRESS
 int wan_ingress(struct __sk_buff *skb)
 {
-	return input(skb, ETHERNET);
+	return watch_incoming(skb, ETHERNET);
 }
 #endif
 
 #ifdef WITH_LAN_INGRESS
 int lan_ingress(struct __sk_buff *skb)
 {
-	return through(skb, ETHERNET);
+	return intercept_forwarded(skb, ETHERNET);
 }
 #endif
 
@@ -63,34 +90,34 @@ int lan_ingress(struct __sk_buff *skb)
 #ifdef WITH_WAN_EGRESS_L3
 int wan_egress_l3(struct __sk_buff *skb)
 {
-	return output(skb, RAW_IP);
+	return intercept_outgoing(skb, RAW_IP);
 }
 #endif
 
 #ifdef WITH_WAN_INGRESS_L3
 int wan_ingress_l3(struct __sk_buff *skb)
 {
-	return input(skb, RAW_IP);
+	return watch_incoming(skb, RAW_IP);
 }
 #endif
 
 #ifdef WITH_LAN_INGRESS_L3
 int lan_ingress_l3(struct __sk_buff *skb)
 {
-	return through(skb, RAW_IP);
+	return intercept_forwarded(skb, RAW_IP);
 }
 #endif
 
 #ifdef WITH_LO_INGRESS
 int lo_ingress(struct __sk_buff *skb)
 {
-	return to_listener(skb);
+	return deliver_to_proxy(skb);
 }
 #endif
 
 #ifdef WITH_LO_EGRESS
 int lo_egress(struct __sk_buff *skb)
 {
-	return from_proxy(skb);
+	return return_to_client(skb);
 }
 #endif

@@ -1,6 +1,7 @@
 """The fast path as seen from user space: its programs, its maps, its counters. Pure.
 
-The layouts mirror bpf/fastpath/maps.h; a test compares them with what the compiler sees.
+The layouts mirror the tables declared in bpf/fastpath/; a test compares them with what the
+compiler sees.
 """
 
 from __future__ import annotations

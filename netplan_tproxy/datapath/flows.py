@@ -15,7 +15,7 @@ from netplan_tproxy.kernel.bpf.dump import entries, opened
 from netplan_tproxy.kernel.netlink.route_get import way_to
 from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, sockets
 
-_VERDICT_MASK, _INTERCEPT = 3, 2  # enum verdict in bpf/tproxy/maps.h
+_VERDICT_MASK, _INTERCEPT = 3, 2  # enum verdict in bpf/common/socket_verdict.h
 _PROTOCOL_AT = 36
 _UDP = 17
 

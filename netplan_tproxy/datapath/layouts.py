@@ -1,6 +1,7 @@
 """The maps as user space sees them: what they are, and their values as bytes. Pure.
 
-The layouts mirror bpf/tproxy/maps.h; a test compares them with what the compiler sees.
+The layouts mirror the tables declared below bpf/; a test compares them with what the compiler
+sees.
 """
 
 from __future__ import annotations

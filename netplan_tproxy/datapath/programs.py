@@ -18,7 +18,7 @@ LICENSE = "Dual BSD/GPL"
 SOURCE = "tproxy.c"
 _SCHED_CLS = fastpath.Type(3, 0)
 
-# What became of a packet, in the order of enum outcome (bpf/tproxy/consts.h).
+# What became of a packet, in the order of enum outcome (bpf/tproxy/outcomes.h).
 OUTCOMES = (
     "intercepted", "reply", "new", "refused", "down_bypassed", "other_protocol", "no_proxy",
     "vlan", "forwarded", "local", "not_forwarding", "untracked", "not_named", "bypass_mark",

@@ -157,7 +157,7 @@ class _Place:
         return flow, self._stays(flow)
 
     def _stays(self, flow: Flow) -> str:
-        """As passes_through() in bpf/tproxy/forward.h."""
+        """As check_route() in bpf/tproxy/route.h."""
         ends = [ipaddress.ip_address(end) for end in (flow.source, flow.target) if end]
         if flow.v6 and any(
             end.is_multicast or end.is_link_local or end.is_loopback for end in ends

@@ -169,6 +169,7 @@ def test_a_configuration_is_packed_as_the_program_reads_it() -> None:
 
 def test_outcomes_have_the_names_and_numbers_of_the_source() -> None:
     tables = "struct outs { char byte[OUT_MAX]; };\n"
+    tables += "struct apart { char byte[GO_ON > OUT_MAX ? 1 : -1]; };\n"
     tables += 'BPF_TABLE("hash", u32, struct outs, outs, 1);\n'
     for outcome in datapath.OUTCOMES:
         tables += f"struct s_{outcome} {{ char byte[OUT_{outcome.upper()} + 1]; }};\n"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.kernel.bpf import btf
+from netplan_tproxy.datapath import build
 from tests.datapath import support
 from tests.datapath.support import Applied, counting
 from tests.lab import Capture
@@ -71,7 +71,7 @@ def silent(
     tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
 ) -> Iterator[Applied]:
     """A host whose kernel tells nothing of its types."""
-    monkeypatch.setattr(btf, "waits_for_offset", lambda: None)
+    monkeypatch.setattr(build, "waits_for_offset", lambda: None)
     with support.applied(tmp_path_factory.mktemp("site")) as made:
         yield made
 

@@ -32,7 +32,7 @@ def test_maps_are_what_the_source_declares() -> None:
 
 
 def test_outcomes_are_named_in_the_order_of_the_source() -> None:
-    source = (datapath.bpf_directory() / "fastpath/maps.h").read_text()
+    source = (datapath.bpf_directory() / "fastpath/counters.h").read_text()
     body = source.partition("enum fast_outcome {")[2].partition("}")[0]
     names = re.findall(r"^\s*FAST_(\w+),", body, re.MULTILINE)
     assert names == [*(name.upper() for name in fastpath.OUTCOMES), "OUTCOMES"]

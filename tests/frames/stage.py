@@ -226,7 +226,7 @@ class Stage:
 
 
 def flow_key(flow: Flow) -> bytes:
-    """``struct flow_key`` (bpf/tproxy/maps.h)."""
+    """``struct flow_key`` (bpf/common/flow_key.h)."""
     mapped = bytes(10) + b"\xff\xff"
     ends = [
         address.to_bytes(16, "big") if flow.v6 else mapped + address.to_bytes(4, "big")

@@ -8,7 +8,7 @@
 
 /* How many bytes wait for the socket itself to read them. RMEM_ALLOC: the offset of
  * sk_backlog.rmem_alloc in struct sock, from the running kernel's BTF. */
-static __always_inline u32 waiting_for(struct bpf_sock *sk)
+static __always_inline u32 read_unread_bytes(struct bpf_sock *sk)
 {
 	void *tp = bpf_skc_to_tcp_sock(sk);
 
@@ -17,22 +17,22 @@ static __always_inline u32 waiting_for(struct bpf_sock *sk)
 
 /* First the backlog, then `seen`: the other side reads them the other way round, and
  * between the two it counts something twice rather than not at all. */
-static __always_inline void publish(struct half *incoming, struct bpf_sock *sk)
+static __always_inline void publish_backlog(struct half *incoming, struct bpf_sock *sk)
 {
 	u64 seen = *(volatile u64 *)&incoming->sent;
 
-	*(volatile u32 *)&incoming->backlog = waiting_for(sk);
+	*(volatile u32 *)&incoming->backlog = read_unread_bytes(sk);
 	*(volatile u64 *)&incoming->seen = seen;
 }
 
-static __always_inline int demote(struct half *half, u32 why)
+static __always_inline int demote_to_tcp(struct half *half, u32 why)
 {
 	*(volatile u32 *)&half->state = HALF_TCP;
-	tally(why);
+	count_event(why);
 	return SK_PASS;
 }
 
-static __always_inline int redirect(struct sk_msg_md *msg)
+static __always_inline int redirect_message(struct sk_msg_md *msg)
 {
 	struct bpf_sock *sk = msg->sk;
 	struct fast_counts *count;
@@ -52,30 +52,30 @@ static __always_inline int redirect(struct sk_msg_md *msg)
 		return SK_PASS;
 	pair = pairs.lookup(&member->client);
 	if (!pair) {
-		tally(FAST_DEMOTED_FORGOTTEN);   /* it never comes back */
+		count_event(FAST_DEMOTED_FORGOTTEN);   /* it never comes back */
 		return SK_PASS;
 	}
 	client = member->side == CLIENT;
-	publish(client ? &pair->halves[PROXY] : &pair->halves[CLIENT], sk);
+	publish_backlog(client ? &pair->halves[PROXY] : &pair->halves[CLIENT], sk);
 	half = client ? &pair->halves[CLIENT] : &pair->halves[PROXY];
 	if (half->state == HALF_TCP)
 		return SK_PASS;
-	c = switched_on();
+	c = lookup_config();
 	if (!c)
-		return demote(half, FAST_DEMOTED_OFF);
+		return demote_to_tcp(half, FAST_DEMOTED_OFF);
 	seen = *(volatile u64 *)&half->seen;
 	waiting = half->sent - seen + *(volatile u32 *)&half->backlog + size;
 	if (waiting > c->budget)
-		return demote(half, FAST_DEMOTED_BUDGET);
+		return demote_to_tcp(half, FAST_DEMOTED_BUDGET);
 	mine = end_of(member->client, client ? CLIENT : PROXY);
 	peer = mine ^ 1;
-	if (half->state == HALF_NEW && claim(half, &mine, HALF_FAST) == HALF_TCP)
+	if (half->state == HALF_NEW && claim_direction(half, &mine, HALF_FAST) == HALF_TCP)
 		return SK_PASS;
 	half->sent += size;
 	verdict = socks.msg_redirect_hash(msg, &peer, BPF_F_INGRESS);
 	if (verdict != SK_PASS)
-		return demote(half, FAST_DEMOTED_NO_PEER);
-	count = counts();
+		return demote_to_tcp(half, FAST_DEMOTED_NO_PEER);
+	count = lookup_counts();
 	if (count) {
 		count->of[FAST_MESSAGES] += 1;
 		count->of[FAST_BYTES] += size;

@@ -1,0 +1,117 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+#pragma once
+
+/* The ingress of an interface that machines sit behind: what they send through this host.
+ * Nothing is redirected: the mark makes a packet local, and bpf_sk_assign names the socket. */
+
+/* The proxy's sockets have the original destination as their own address, so a packet of a
+ * connection of ours finds one, in whatever state it is. */
+static __always_inline u32 recall_forwarded_segment(struct __sk_buff *skb, struct packet *p,
+						    struct flow_info *f)
+{
+	u32 state = lookup_state(skb, p), *verdict;
+
+	if (state && state != BPF_TCP_LISTEN)
+		return state == BPF_TCP_TIME_WAIT && p->syn ? OUT_TIME_WAIT : OUT_INTERCEPTED;
+	if (p->syn) {
+		f->flags = CBF_HANDSHAKE;
+		return GO_ON;
+	}
+	verdict = tracked.lookup(&p->key);
+	if (!verdict || *verdict != VERDICT_INTERCEPT)
+		return OUT_UNTRACKED;
+	/* A connection of ours without a socket. Nothing of it is let out: its handshake may
+	 * be in a SYN cookie, of which the listener knows, and TCP resets what is not. */
+	if (p->rst)
+		return OUT_NO_LISTENER;
+	f->flags = CBF_HANDSHAKE;
+	return OUT_INTERCEPTED;
+}
+
+static __always_inline u32 recall_forwarded(struct __sk_buff *skb, struct packet *p,
+					    struct flow_info *f)
+{
+	if (p->fragment == LATER_FRAGMENT)
+		return recall_later_fragment(p);
+	if (p->fragment)
+		return recall_verdict(p, f);
+	if (p->key.proto == IPPROTO_TCP)
+		return recall_forwarded_segment(skb, p, f);
+	return recall_datagram(p, f);
+}
+
+static __always_inline u32 judge_forwarded(struct __sk_buff *skb, u32 l2, struct packet *p,
+					   const struct config *c, struct flow_info *f)
+{
+	u32 type = l2 == RAW_IP ? PKT_HOST : skb->pkt_type;
+	u32 outcome = parse_packet(skb, l2, p), recalled;
+
+	if (outcome == OUT_OTHER_PROTOCOL && p->icmp_type && type == PKT_HOST)
+		return judge_icmp_error(skb, p);
+	if (outcome != GO_ON)
+		return outcome;
+	/* This host's own services are found as sockets too: ask for the route first. */
+	outcome = check_route(skb, p);
+	if (outcome != GO_ON)
+		return outcome;
+	/* Seen in passing (a bridge's port, a promiscuous device), or sent to all of the
+	 * link: the IP layer sends neither on, so neither is ours to answer. */
+	if (type != PKT_HOST)
+		return type == PKT_OTHERHOST ? OUT_NOT_FORWARDING : OUT_BYPASS_ADDRESS;
+
+	recalled = recall_forwarded(skb, p, f);
+	outcome = decide(skb, p, c, f, recalled, false);
+	if (p->fragment)
+		return outcome;
+	if (recalled == GO_ON)
+		remember_verdict(p, f, outcome);
+	if (outcome != OUT_INTERCEPTED || !f->flags)
+		return outcome;
+	outcome = assign_to_proxy(skb, p, c);
+	return outcome == OUT_NEW && recalled != GO_ON ? OUT_INTERCEPTED : outcome;
+}
+
+/* A SYN that met TIME_WAIT: `again` if it did so once before. */
+static __always_inline void make_room(struct __sk_buff *skb, const struct packet *p, bool again)
+{
+	if (again || !reset_time_wait(skb, p, skb->ifindex, CB_AGAIN, 0))
+		clear_syn(skb, p);
+}
+
+static __always_inline int intercept_forwarded(struct __sk_buff *skb, u32 l2)
+{
+	u32 zero = 0, outcome;
+	struct config *c = config.lookup(&zero);
+	struct packet p = {};
+	struct flow_info f = {};
+	bool again;
+
+	if (take_own_answer(skb))
+		return TC_ACT_OK;
+	again = skb->cb[CB_MAGIC] == CB_AGAIN;
+	if (again)
+		skb->cb[CB_MAGIC] = 0;
+	outcome = c ? judge_forwarded(skb, l2, &p, c, &f) : OUT_UNCONFIGURED;
+	count_packet(skb, skb->ifindex, outcome);
+	switch (outcome) {
+	case OUT_NEW:
+		count_packet(skb, skb->ifindex, OUT_INTERCEPTED);
+		break;
+	case OUT_INTERCEPTED:
+	case OUT_ICMP:
+		break;
+	case OUT_TIME_WAIT:
+		make_room(skb, &p, again);
+		break;
+	case OUT_REFUSED:
+		return answer_refused(skb, &p, false);
+	case OUT_LOCAL:
+		remember_visitor(skb, &p);   /* the answer may leave by an interface with output */
+		return tc_action(outcome);
+	default:
+		return tc_action(outcome);
+	}
+	if (c)
+		set_intercept_mark(skb, c);
+	return TC_ACT_OK;
+}

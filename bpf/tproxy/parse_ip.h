@@ -1,0 +1,77 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+#pragma once
+
+/* The frag_off field of IPv4, in host order. */
+#define IP_OFFSET_MASK 0x1fff
+#define IP_MORE_FRAGS  0x2000
+
+/* How many extension headers of IPv6 are walked; more is malformed. */
+#define MAX_EXTENSIONS 6
+
+/* Both return GO_ON when they have filled what `p` has of IP, else the reason why not. */
+
+static __always_inline u32 parse_ipv4(struct __sk_buff *skb, struct packet *p)
+{
+	struct iphdr ip;
+
+	if (bpf_skb_load_bytes(skb, p->l2, &ip, sizeof(ip)) || ip.version != 4 || ip.ihl < 5)
+		return OUT_MALFORMED;
+	map_ipv4(p->key.saddr, ip.saddr);
+	map_ipv4(p->key.daddr, ip.daddr);
+	p->key.proto = ip.protocol;
+	p->l4 = p->l2 + ip.ihl * 4;
+	if (ip.frag_off & bpf_htons(IP_OFFSET_MASK))
+		p->fragment = LATER_FRAGMENT;
+	else if (ip.frag_off & bpf_htons(IP_MORE_FRAGS))
+		p->fragment = FIRST_FRAGMENT;
+	p->fragment_id = ip.id;
+	return GO_ON;
+}
+
+static __always_inline bool is_extension(u8 next)
+{
+	return next == IPPROTO_HOPOPTS || next == IPPROTO_ROUTING
+	    || next == IPPROTO_DSTOPTS || next == IPPROTO_FRAGMENT;
+}
+
+static __always_inline u32 parse_ipv6(struct __sk_buff *skb, struct packet *p)
+{
+	struct ipv6hdr ip;
+	struct { u8 next, length; u16 offset; u32 id; } ext;
+	u32 at = p->l2 + sizeof(ip), i;
+	u8 next;
+
+	if (bpf_skb_load_bytes(skb, p->l2, &ip, sizeof(ip)) || ip.version != 6)
+		return OUT_MALFORMED;
+	__builtin_memcpy(p->key.saddr, &ip.saddr, 16);
+	__builtin_memcpy(p->key.daddr, &ip.daddr, 16);
+	p->v6 = 1;
+	next = ip.nexthdr;
+#pragma unroll
+	for (i = 0; i < MAX_EXTENSIONS; i++) {
+		if (!is_extension(next))
+			break;
+		if (bpf_skb_load_bytes(skb, at, &ext, sizeof(ext)))
+			return OUT_MALFORMED;
+		if (next == IPPROTO_FRAGMENT) {
+			/* Of several fragment headers the outermost says what this packet is. */
+			if (p->fragment == NO_FRAGMENT) {
+				p->fragment = ext.offset & bpf_htons(0xfff8) ? LATER_FRAGMENT
+					    : ext.offset & bpf_htons(1) ? FIRST_FRAGMENT
+					    : NO_FRAGMENT;
+				p->fragment_id = ext.id;
+			}
+			at += 8;
+		} else {
+			at += (ext.length + 1) * 8;
+		}
+		next = ext.next;
+		if (p->fragment == LATER_FRAGMENT)
+			break;
+	}
+	if (p->fragment != LATER_FRAGMENT && is_extension(next))
+		return OUT_MALFORMED;
+	p->key.proto = next;
+	p->l4 = at;
+	return GO_ON;
+}

@@ -1,0 +1,90 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+#pragma once
+
+/* What is remembered of a packet's flow. The functions return what becomes of the packet, or
+ * GO_ON: it is the first of a flow, and the policy must be asked. */
+
+struct flow_info {
+	u32 flags;       /* CBF_*: what lo_ingress must know; 0: TCP finds the proxy's socket */
+	u32 owner;       /* the local UDP socket, as `tracked` has it; 0: not of this host */
+};
+
+#define VERDICT_MASK 3u
+
+/* What stands above the verdict in `tracked`. A socket's cookie is never given out again, as
+ * its port is: the next socket with the same tuple gets a verdict of its own. */
+static __always_inline u32 read_owner(struct __sk_buff *skb)
+{
+	return (u32)bpf_get_socket_cookie(skb) * (VERDICT_MASK + 1);
+}
+
+/* The verdict on this tuple and this socket; 0: there is none. */
+static __always_inline u32 lookup_verdict(struct packet *p, const struct flow_info *f)
+{
+	u32 *entry = tracked.lookup(&p->key);
+
+	return entry && (*entry & ~VERDICT_MASK) == f->owner ? *entry & VERDICT_MASK : 0;
+}
+
+static __always_inline u32 verdict_for(u32 outcome)
+{
+	return outcome == OUT_INTERCEPTED || outcome == OUT_REFUSED ? VERDICT_INTERCEPT
+								      : VERDICT_BYPASS;
+}
+
+static __always_inline void remember_verdict(const struct packet *p, const struct flow_info *f,
+					     u32 outcome)
+{
+	u32 entry = verdict_for(outcome) | f->owner;
+
+	/* Cheap to decide again: not worth an entry. */
+	if (outcome != OUT_NO_PROXY && outcome != OUT_BYPASS_ADDRESS && outcome != OUT_LOCAL)
+		tracked.update((void *)&p->key, &entry);
+}
+
+static __always_inline void fill_fragment_key(struct fragment_key *to, const struct packet *p)
+{
+	__builtin_memcpy(to->saddr, p->key.saddr, 16);
+	__builtin_memcpy(to->daddr, p->key.daddr, 16);
+	to->id = p->fragment_id;
+	to->proto = p->v6 ? 0 : p->key.proto;   /* RFC 8200, 4.5; RFC 791, 3.2 */
+}
+
+/* Remember that the first fragment of a datagram is dropped: the later ones follow it. */
+static __always_inline void remember_fragment(const struct packet *p)
+{
+	struct fragment_key key = {};
+	u32 one = 1;
+
+	fill_fragment_key(&key, p);
+	fragments.update(&key, &one);
+}
+
+/* A fragment cannot be given to a socket, and reassembly forgets whom it was for. So one of a
+ * flow to be intercepted is dropped, and those that follow it; any other is left alone. */
+static __always_inline u32 recall_later_fragment(const struct packet *p)
+{
+	struct fragment_key key = {};
+
+	fill_fragment_key(&key, p);
+	return fragments.lookup(&key) ? OUT_FRAGMENT_DROPPED : OUT_FRAGMENT;
+}
+
+/* GO_ON: the flow has no verdict yet. */
+static __always_inline u32 recall_verdict(struct packet *p, const struct flow_info *f)
+{
+	u32 verdict = lookup_verdict(p, f);
+
+	if (!verdict)
+		return GO_ON;
+	return verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
+}
+
+/* UDP has no connection: each datagram is given to the proxy's socket. */
+static __always_inline u32 recall_datagram(struct packet *p, struct flow_info *f)
+{
+	u32 outcome = recall_verdict(p, f);
+
+	f->flags = outcome == GO_ON ? CBF_DATAGRAM | CBF_NEW : CBF_DATAGRAM;
+	return outcome;
+}

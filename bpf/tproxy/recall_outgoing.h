@@ -1,0 +1,119 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+#pragma once
+
+/* What is remembered of a packet that this host's own sockets send: TCP sockets know it
+ * themselves, as long as there are any. */
+
+/* The full socket that sent the packet; NULL: there is none, or it is not the sender's own.
+ * Resets and the acknowledgements of TIME_WAIT leave by a control socket of the kernel
+ * (before Linux 6.13), which is full but has no port of its own. */
+static __always_inline struct bpf_sock *sending_socket(struct __sk_buff *skb,
+							const struct packet *p)
+{
+	struct bpf_sock *sk = skb->sk;
+
+	if (sk)
+		sk = bpf_sk_fullsock(sk);
+	if (sk && p->key.proto == IPPROTO_TCP
+	    && (sk->protocol != IPPROTO_TCP || sk->src_port != bpf_ntohs(p->key.sport)))
+		sk = NULL;
+	/* The verifier wants to see the pointer itself compared with NULL, and not what the
+	 * compiler knows of the conditions above. */
+	asm volatile("" : "+r"(sk));
+	return sk;
+}
+
+static __always_inline bool has_same_destination(const struct socket_verdict *kept,
+						 const struct packet *p)
+{
+	return kept->dport == p->key.dport
+	    && kept->daddr[0] == p->key.daddr[0] && kept->daddr[1] == p->key.daddr[1]
+	    && kept->daddr[2] == p->key.daddr[2] && kept->daddr[3] == p->key.daddr[3];
+}
+
+/* A closed client's last words. They are ours if the proxy has a socket for them, or had one:
+ * both ends may be gone while something was on its way. */
+static __always_inline u32 recall_segment_without_socket(struct __sk_buff *skb, struct packet *p)
+{
+	u32 state = lookup_state(skb, p);
+
+	if (p->syn_ack)
+		forget_client(p);   /* an inbound connection has the tuple now */
+	if ((state && state != BPF_TCP_LISTEN) || replies.lookup(&p->key)
+	    || was_intercepted_of_late(&p->key))
+		return OUT_INTERCEPTED;
+	return OUT_UNTRACKED;
+}
+
+/* Whether the proxy may have no socket yet for a client that is past its SYN: then the
+ * listener knows, for the handshake is in a SYN cookie. */
+static __always_inline bool is_handshake_open(struct __sk_buff *skb, const struct packet *p,
+					      struct bpf_sock *sk)
+{
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
+	u32 state;
+
+	/* The SYN counts as one acknowledged byte. */
+	if (!tp || tp->bytes_acked > 1 || tp->bytes_received)
+		return false;
+	/* Where the proxy has a socket already, it may have stopped listening since. */
+	state = lookup_state(skb, p);
+	return !state || state == BPF_TCP_LISTEN;
+}
+
+static __always_inline u32 recall_segment(struct __sk_buff *skb, struct packet *p,
+					  struct bpf_sock *sk, struct flow_info *f)
+{
+	struct socket_verdict *kept;
+
+	if (!sk)
+		return recall_segment_without_socket(skb, p);
+	kept = flows.sk_storage_get(sk, 0, 0);
+	/* A SYN with a verdict is sent again, unless the socket now goes elsewhere. */
+	if (p->syn && (!kept || !has_same_destination(kept, p))) {
+		f->flags = CBF_HANDSHAKE;
+		return GO_ON;
+	}
+	if (!kept || kept->verdict != VERDICT_INTERCEPT)
+		return OUT_UNTRACKED;
+	if (p->syn) {
+		f->flags = CBF_HANDSHAKE;
+		return OUT_INTERCEPTED;
+	}
+	if (kept->settled)
+		return OUT_INTERCEPTED;
+	if (is_handshake_open(skb, p, sk)) {
+		f->flags = CBF_HANDSHAKE;
+		return OUT_INTERCEPTED;
+	}
+	/* One that is still connecting may have met TIME_WAIT. */
+	if (sk->state == BPF_TCP_ESTABLISHED)
+		kept->settled = 1;
+	return OUT_INTERCEPTED;
+}
+
+/* A segment in fragments; a SYN is never that long. */
+static __always_inline u32 recall_split_segment(struct bpf_sock *sk)
+{
+	struct socket_verdict *kept = flows.sk_storage_get(sk, 0, 0);
+
+	return kept && kept->verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
+}
+
+static __always_inline u32 recall_outgoing(struct __sk_buff *skb, struct packet *p,
+					   struct bpf_sock *sk, struct flow_info *f)
+{
+	bool tcp = p->key.proto == IPPROTO_TCP;
+
+	if (p->fragment == LATER_FRAGMENT)
+		return recall_later_fragment(p);
+	if (tcp && !p->fragment)
+		return recall_segment(skb, p, sk, f);
+	if (tcp && sk)
+		return recall_split_segment(sk);
+	if (is_answer_to_visitor(p) || is_answer_to_client_behind(p))
+		return OUT_UNTRACKED;
+	if (p->fragment)
+		return recall_verdict(p, f);
+	return recall_datagram(p, f);
+}

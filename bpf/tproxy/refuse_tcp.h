@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+#pragma once
+
+/* A reset (RFC 9293, 3.10.7.1). */
+static __always_inline long write_reset(struct __sk_buff *skb, const struct packet *p)
+{
+	struct tcphdr tcp = {
+		.source = p->key.dport,
+		.dest = p->key.sport,
+		.doff = 5,
+		.rst = 1,
+	};
+
+	if (p->ack) {
+		tcp.seq = p->ack_seq;
+	} else {
+		tcp.ack_seq = bpf_htonl(bpf_ntohl(p->seq) + p->syn);
+		tcp.ack = 1;
+	}
+	tcp.check = fold_checksum(bpf_csum_diff(NULL, 0, (void *)&tcp, sizeof(tcp),
+				       sum_pseudo_header(p, sizeof(tcp), IPPROTO_TCP)));
+	return bpf_skb_change_tail(skb, p->l4 + sizeof(tcp), 0)
+	    || reverse_ip_header(skb, p, sizeof(tcp), IPPROTO_TCP)
+	    || bpf_skb_store_bytes(skb, p->l4, &tcp, sizeof(tcp), 0);
+}

@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
+#pragma once
+
+/* The egress of an interface: what this host's own sockets send out of it. */
+
+/* Returns the outcome, or OUT_NO_MEMORY in its place. */
+static __always_inline u32 store_verdict(struct packet *p, struct bpf_sock *sk, u32 outcome)
+{
+	struct socket_verdict *kept;
+
+	kept = flows.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	if (!kept)
+		return OUT_NO_MEMORY;
+	__builtin_memcpy(kept->daddr, p->key.daddr, 16);
+	kept->dport = p->key.dport;
+	kept->verdict = verdict_for(outcome);
+	kept->settled = 0;
+	return outcome;
+}
+
+static __always_inline void remember_client(struct __sk_buff *skb, struct packet *p,
+					    struct bpf_sock *sk)
+{
+	if (sk->bound_dev_if)
+		remember_bound_client(skb, p);
+	else if (p->key.proto == IPPROTO_TCP && (p->syn || p->ending))
+		remember_unbound_client(p);
+}
+
+static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct packet *p,
+					  const struct config *c, struct flow_info *f)
+{
+	struct bpf_sock *sk;
+	u32 outcome, recalled;
+
+	if (skb->ingress_ifindex)
+		return OUT_FORWARDED;
+	outcome = parse_packet(skb, l2, p);
+	if (outcome != GO_ON)
+		return outcome;
+	sk = sending_socket(skb, p);
+	if (sk && p->key.proto != IPPROTO_TCP && sk->protocol == IPPROTO_UDP)
+		f->owner = read_owner(skb);
+
+	recalled = recall_outgoing(skb, p, sk, f);
+	outcome = decide(skb, p, c, f, recalled, true);
+	if (p->fragment)
+		return outcome;
+
+	if (recalled == GO_ON && p->key.proto != IPPROTO_TCP)
+		remember_verdict(p, f, outcome);
+	else if (recalled == GO_ON && sk)
+		outcome = store_verdict(p, sk, outcome);
+	if (outcome == OUT_INTERCEPTED && sk)
+		remember_client(skb, p, sk);
+	else if (outcome != OUT_INTERCEPTED && recalled == GO_ON)
+		forget_client(p);
+	return outcome;
+}
+
+static __always_inline int judge_and_redirect(struct __sk_buff *skb, u32 l2, const struct config *c)
+{
+	struct packet p = {};
+	struct flow_info f = {};
+	u32 outcome = judge_outgoing(skb, l2, &p, c, &f);
+
+	count_packet(skb, skb->ifindex, outcome);
+	if (outcome == OUT_INTERCEPTED)
+		return redirect_to_lo(skb, l2, c, f.flags);
+	if (outcome == OUT_REFUSED)
+		return answer_refused(skb, &p, true);
+	return tc_action(outcome);
+}
+
+static __always_inline int intercept_outgoing(struct __sk_buff *skb, u32 l2)
+{
+	u32 zero = 0;
+	struct config *c = config.lookup(&zero);
+
+	if (!c) {
+		count_packet(skb, skb->ifindex, OUT_UNCONFIGURED);
+		return tc_action(OUT_UNCONFIGURED);
+	}
+	if (is_settled_segment(skb, l2)) {
+		count_packet(skb, skb->ifindex, OUT_INTERCEPTED);
+		return redirect_to_lo(skb, l2, c, 0);
+	}
+	return judge_and_redirect(skb, l2, c);
+}
