@@ -95,7 +95,7 @@ class SetIds:
 
 @dataclass(frozen=True)
 class ConfigValue:
-    """``struct config``; listeners in the order of ``PROTOCOLS``; ``lo`` is an ifindex."""
+    """``struct config``; listeners in the order of ``LISTENERS``; ``lo`` is an ifindex."""
 
     sets: SetIds
     intercept: Mark
