@@ -14,10 +14,10 @@ from netplan_tproxy.kernel.bpf import attach, btf
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from netplan_tproxy.kernel.bpf.compiler import compile_programs
 from netplan_tproxy.kernel.bpf.libbpf import Fd, library
-from tests.apply.sabotage import raising, sabotaged
-from tests.apply.support import SITE, Host, descriptors
 from tests.fastpath.support import fast
-from tests.wide.support import (
+from tests.lab.host import SITE, Host, descriptors
+from tests.lab.sabotage import raising, sabotaged
+from tests.transactions.every_kind.support import (
     bpf_objects,
     die,
     killed,
@@ -27,7 +27,7 @@ from tests.wide.support import (
     same,
     steps,
 )
-from tests.wide.test_failure import refusal
+from tests.transactions.every_kind.test_failure import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

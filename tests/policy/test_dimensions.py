@@ -10,7 +10,7 @@ from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.kernel.bpf.programs import load_program
 from netplan_tproxy.kernel.netlink.tc import CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.site.model import Mark, Policy
-from tests.policy.cgroups import cgroup
+from tests.lab.cgroups import cgroup
 from tests.policy.probes import SOURCES, Probe, marker
 from tests.policy.support import PolicyHost, networks
 

@@ -14,9 +14,9 @@ from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.layout import MapSpec
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 from netplan_tproxy.site.model import Policy
-from tests.apply.sabotage import raising, sabotaged
-from tests.policy import cgroups
-from tests.policy.cgroups import PREFIX, cgroup, directory
+from tests.lab import cgroups
+from tests.lab.cgroups import PREFIX, cgroup, directory
+from tests.lab.sabotage import raising, sabotaged
 from tests.policy.probes import Probe
 from tests.policy.support import PolicyHost, networks
 
