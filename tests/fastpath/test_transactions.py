@@ -15,14 +15,13 @@ from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from netplan_tproxy.kernel.bpf.compiler import compile_programs
 from netplan_tproxy.kernel.bpf.libbpf import Fd, library
 from tests.fastpath.support import fast
-from tests.lab.host import SITE, Host, descriptors
+from tests.lab.host import SITE, Host
+from tests.lab.leaks import nothing_left
 from tests.lab.sabotage import raising, sabotaged
 from tests.transactions.every_kind.support import (
-    bpf_objects,
     die,
     killed,
     new_sources,
-    nothing_leaked,
     old_sources,
     same,
     steps,
@@ -45,17 +44,8 @@ def machine(lab: Lab, tmp_path: Path, cgroup: Path) -> Iterator[Host]:
     """Nothing is left of it, in the kernel or in this process."""
     made = Host(lab, tmp_path)
     made.write(SITE + fast(cgroup))
-    made.applied()  # what is cached on the first use counts as no leak
-    made.destroyed()
-    objects, open_files = bpf_objects(), descriptors()
-    before = made.look()
-    yield made
-    made.run("--destroy")
-    assert not made.state.exists()
-    assert not made.pins.exists()
-    assert made.look() == before
-    assert nothing_leaked(objects) == {"prog": set(), "map": set(), "link": set()}
-    assert descriptors() == open_files
+    with nothing_left(made):
+        yield made
 
 
 @pytest.fixture(params=SCENES)

@@ -180,7 +180,7 @@ def test_a_network_of_a_file_is_found_in_it(host: PolicyHost) -> None:
 
 
 def test_a_cgroup_decides_for_those_below_it(host: PolicyHost) -> None:
-    with cgroups.cgroup("-explain") as path, cgroups.cgroup("-explain/below") as below:
+    with cgroups.cgroup("above") as path, cgroups.cgroup("above/below") as below:
         host.applied(Policy(bypass_cgroups=(path,)))
         for where, expected in ((path, "bypass_cgroup"), (below, "bypass_cgroup"), ("", None)):
             probe = Probe(cgroup=where)

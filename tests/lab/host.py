@@ -162,7 +162,3 @@ def unchanged(look: Callable[[], Snapshot]) -> Iterator[None]:
     differing = diff_snapshots(before, look())
     if differing:
         raise AssertionError("\n".join(differing))
-
-
-def descriptors() -> int:
-    return len(list(Path("/proc/self/fd").iterdir()))

@@ -36,8 +36,22 @@ def settings(unit: Path) -> Settings:
 
 
 def mounts() -> list[str]:
-    lines = Path("/proc/self/mountinfo").read_text().splitlines()
-    return [line.split()[4] for line in lines]
+    """Where something is mounted, without what is hidden by a mount above it."""
+    lines = [line.split() for line in Path("/proc/self/mountinfo").read_text().splitlines()]
+    return [words[4] for words in lines if mount_at(words[4]) == words[0]]
+
+
+def mount_at(path: str) -> str:
+    """The id of the mount that a path leads to; "" where it leads nowhere."""
+    try:
+        fd = os.open(path.encode().decode("unicode_escape"), os.O_PATH | os.O_CLOEXEC)
+    except OSError:
+        return ""
+    try:
+        text = Path(f"/proc/self/fdinfo/{fd}").read_text()
+    finally:
+        os.close(fd)
+    return next(line.split()[1] for line in text.splitlines() if line.startswith("mnt_id:"))
 
 
 def below(path: str, *roots: str) -> bool:

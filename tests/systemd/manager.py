@@ -13,14 +13,9 @@ import subprocess
 import sys
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
-from tests.lab import syscalls
+from tests.lab import cgroups, syscalls
 from tests.paths import ROOT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 SYSTEMD = Path("/lib/systemd/systemd")
 OUTPUT = "/run/output"
@@ -41,40 +36,12 @@ StandardError=append:{OUTPUT}
 """
 
 
-@contextlib.contextmanager
-def own_cgroup() -> Iterator[None]:
-    """This process is in a cgroup of its own: a manager tidies up below the one it is in."""
-    root = cgroup_root()
-    assert root is not None
-    lines = Path("/proc/self/cgroup").read_text().splitlines()
-    (before,) = (line[3:] for line in lines if line.startswith("0::"))
-    mine = root / f"tproxy-test-manager-{os.getpid()}"
-    mine.mkdir()
-    try:
-        (mine / "cgroup.procs").write_text(str(os.getpid()))
-        yield
-    finally:
-        (root / before.lstrip("/") / "cgroup.procs").write_text(str(os.getpid()))
-        _remove(mine)
-
-
-def _remove(mine: Path) -> None:
-    deadline = time.monotonic() + 5
-    while mine.exists() and time.monotonic() < deadline:
-        for path in sorted(mine.rglob("*"), reverse=True):
-            if path.is_dir():
-                with contextlib.suppress(OSError):
-                    path.rmdir()
-        with contextlib.suppress(OSError):
-            mine.rmdir()
-        time.sleep(0.02)
-
-
 def outside(unit: str, script: str) -> int:
     text = Path(unit).read_text()
     words = ["unshare", "--cgroup", "--mount", "--pid", "--fork", "--kill-child", "--mount-proc"]
     words += [sys.executable, "-m", "tests.systemd.manager", "--inside", unit, script]
-    with own_cgroup():
+    # A manager tidies up below the cgroup that it is in.
+    with cgroups.cgroup() as path, cgroups.inside(path):
         return subprocess.run(
             words, input=text, text=True, timeout=_SECONDS, check=False, cwd=ROOT
         ).returncode
@@ -119,10 +86,10 @@ def _inaccessible(folder: Path) -> None:
 
 def is_possible() -> str:
     """Why there can be none here; "" when there can."""
-    root = cgroup_root()
+    roots = cgroups.roots()
     if not SYSTEMD.exists() or not shutil.which("systemctl"):
         return "needs systemd"
-    if root is None or not os.access(root / "cgroup.procs", os.W_OK):
+    if not roots or not os.access(roots[0] / "cgroup.procs", os.W_OK):
         return "needs a cgroup2 that can be written"
     return ""
 

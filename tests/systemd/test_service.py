@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import configparser
+import contextlib
 import json
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -15,7 +17,7 @@ import pytest
 from netplan_tproxy.cli import main as cli
 from netplan_tproxy.systemd import service
 from netplan_tproxy.systemd.networkd import missing
-from tests.lab import Lab, diff_snapshots, snapshot
+from tests.lab import Lab, diff_snapshots, snapshot, syscalls
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -143,7 +145,9 @@ def test_the_wheel_brings_what_is_installed() -> None:
     from hatchling.builders.wheel import WheelBuilder  # noqa: PLC0415
 
     inside = {one.distribution_path for one in WheelBuilder(str(ROOT)).recurse_included_files()}
-    assert {f"netplan_tproxy/data/{Path(name).name}" for name in service.contents(["x"])} <= inside
+    assert {
+        f"netplan_tproxy/systemd/data/{Path(name).name}" for name in service.contents(["x"])
+    } <= inside
 
 
 def test_the_wheel_brings_the_manual_page_where_man_finds_it() -> None:
@@ -178,9 +182,22 @@ def unit(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Unit]:
     folder = Path("/run/unit")
     folder.mkdir()
     del tmp_path_factory
-    with Lab(lan=True) as lab:
+    with hidden_mount(Path("/run/hidden")), Lab(lan=True) as lab:
         yield Unit(lab, folder)
-    subprocess.run(["rm", "-r", str(folder)], check=True)
+    shutil.rmtree(folder)
+
+
+@contextlib.contextmanager
+def hidden_mount(folder: Path) -> Iterator[None]:
+    """One that nobody can reach below another, as the machine's own ones below /run are here."""
+    below = folder / "below"
+    below.mkdir(parents=True)
+    syscalls.mount("hidden", str(below), "tmpfs")
+    syscalls.mount("hiding", str(folder), "tmpfs")
+    yield
+    for path in (folder, below):
+        syscalls.umount(str(path))
+    shutil.rmtree(folder)
 
 
 @pytest.mark.lab

@@ -74,7 +74,7 @@ def test_it_waits_for_an_interface_that_is_not_there_yet(lab: Lab, tmp_path: Pat
         f"printf '[Service]\\nRestartSec=200ms\\n' >/run/user/0/systemd/user/{NAME}.d/z.conf",
         f"{CONTROL} daemon-reload; {CONTROL} start {NAME} 2>/dev/null || echo not yet",
         "ip link add late0 type veth peer name late1",
-        f"for n in $(seq 50); do {CONTROL} -q is-active {NAME} && break; sleep 0.1; done",
+        f"for n in $(seq 300); do {CONTROL} -q is-active {NAME} && break; sleep 0.1; done",
         f"{CONTROL} is-active {NAME}; {CONTROL} stop {NAME}",
         "ip link del late0",
     )  # fmt: skip

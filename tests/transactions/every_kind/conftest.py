@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab import Lab
-from tests.lab.host import Host, descriptors
-from tests.transactions.every_kind.support import OLD, bpf_objects, nothing_leaked
+from tests.lab.host import Host
+from tests.lab.leaks import nothing_left
+from tests.transactions.every_kind.support import OLD
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -26,14 +27,5 @@ def host(wide: Lab, tmp_path: Path) -> Iterator[Host]:
     """Nothing is left of it, in the kernel or in this process."""
     made = Host(wide, tmp_path)
     made.write(OLD)
-    made.applied()  # what is cached on the first use counts as no leak
-    made.destroyed()
-    objects, open_files = bpf_objects(), descriptors()
-    before = made.look()
-    yield made
-    made.run("--destroy")
-    assert not made.state.exists()  # others may have left theirs
-    assert not made.pins.exists()
-    assert made.look() == before
-    assert nothing_leaked(objects) == {"prog": set(), "map": set(), "link": set()}
-    assert descriptors() == open_files
+    with nothing_left(made):
+        yield made

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import ctypes
 import os
 import re
 import signal
-import time
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.datapath import programs as datapath
-from netplan_tproxy.kernel.bpf.libbpf import library
 from tests.lab import diff_snapshots
 from tests.lab.sabotage import sabotaged
 
@@ -118,27 +115,3 @@ def killed(host: Host, patch: pytest.MonkeyPatch, act: Callable[[], None], *at: 
 
 def die() -> None:
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def bpf_objects() -> dict[str, set[int]]:
-    """The ids of everything of BPF that this kernel holds."""
-    return {what: _ids(what) for what in ("prog", "map", "link")}
-
-
-def _ids(what: str) -> set[int]:
-    ask = getattr(library(), f"bpf_{what}_get_next_id")
-    found: set[int] = set()
-    number = ctypes.c_uint32(0)
-    while ask(number, ctypes.byref(number)) == 0:
-        found.add(number.value)
-    return found
-
-
-def nothing_leaked(before: dict[str, set[int]], *, seconds: float = 5.0) -> dict[str, set[int]]:
-    """What is there beyond ``before``; the kernel frees programs and maps a moment late."""
-    deadline = time.monotonic() + seconds
-    while True:
-        left = {what: ids - before[what] for what, ids in bpf_objects().items()}
-        if not any(left.values()) or time.monotonic() > deadline:
-            return left
-        time.sleep(0.05)
