@@ -117,11 +117,12 @@ class KernelError(TproxyError):
 class SignalledError(TproxyError):
     """A signal ended the run; ``outcome`` says what has become of the host."""
 
+    exit_code = 128
     code = "interrupted"
 
     def __init__(self, number: int, outcome: str) -> None:
         super().__init__(f"interrupted; {outcome}")
-        self.exit_code = 128 + number  # as the shell has it
+        self.exit_code += number  # as the shell has it
 
 
 class UnexpectedError(TproxyError):

@@ -27,6 +27,7 @@ from tests.bench.paths import own_cgroup
 from tests.datapath.support import PROXY, Applied, listener
 from tests.fastpath.support import counters, fast
 from tests.lab import Lab, isolate
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -151,7 +152,7 @@ def play(pair: tuple[socket.socket, socket.socket], seed: int, tally: Tally) -> 
 
 def tproxy_apply(host: Applied, code: str = "") -> None:
     words = ["-c", code] if code else ["-m", "netplan_tproxy"]
-    host.lab.host.run([sys.executable, *words, str(host.site)], cwd=Path(__file__).parents[2])
+    host.lab.host.run([sys.executable, *words, str(host.site)], cwd=ROOT)
 
 
 def disturb(

@@ -15,7 +15,6 @@ from __future__ import annotations
 import argparse
 import contextlib
 import os
-import secrets
 import shutil
 import statistics
 import subprocess
@@ -26,8 +25,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from netplan_tproxy.cli import main as cli
-from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
-from tests.lab import Lab, isolate
+from tests.lab import Lab, cgroups, isolate
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -166,19 +164,10 @@ def apply(lab: Lab, *arguments: str) -> None:
 @contextlib.contextmanager
 def own_cgroup() -> Iterator[Path]:
     """A cgroup with this process and its children, so that nobody else's sockets take part."""
-    root = cgroup_root()
-    if root is None:
+    if not cgroups.roots():
         sys.exit("no cgroup2 is mounted")
-    lines = Path("/proc/self/cgroup").read_text().splitlines()
-    before = root / next(line for line in lines if line.startswith("0::")).removeprefix("0::/")
-    made = root / f"ntp-bench-{secrets.token_hex(4)}"
-    made.mkdir()
-    (made / "cgroup.procs").write_text("0")
-    try:
-        yield made
-    finally:
-        (before / "cgroup.procs").write_text("0")
-        made.rmdir()
+    with cgroups.cgroup() as path, cgroups.inside(path):
+        yield cgroups.directory(path)
 
 
 Results = dict[str, dict[str, list[float]]]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+from tests.paths import ROOT
 
-ROOT = Path(__file__).parents[2]
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
 
 def run(name: str, *options: str) -> list[str]:

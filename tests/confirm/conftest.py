@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apply.support import STATE, Host
+from tests.lab.host import STATE, Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

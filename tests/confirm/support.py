@@ -9,8 +9,9 @@ import time
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.system.process import started
-from tests.apply.support import ROOT, Host
 from tests.lab import diff_snapshots
+from tests.lab.host import Host
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apply.support import SITE, Host, unchanged
 from tests.lab import HttpServer
+from tests.lab.host import SITE, Host, unchanged
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apply.support import SITE, STATE, Host, unchanged
-from tests.apply.test_failure import OTHER
 from tests.confirm.support import awaiting, ended, eventually, is_as, time_is_up, watchdog_of
+from tests.lab.host import SITE, STATE, Host, unchanged
+from tests.transactions.test_failure import OTHER
 
 if TYPE_CHECKING:
     from tests.lab import Snapshot

@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apply.support import SITE, Host
-from tests.apply.test_drift import put_other_program
 from tests.confirm.support import awaiting, ended, watchdog_of
 from tests.lab import diff_snapshots
+from tests.lab.host import SITE, Host
+from tests.transactions.test_drift import put_other_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -2,37 +2,25 @@
 
 from __future__ import annotations
 
-import os
-import secrets
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
 from tests.datapath import support
 from tests.fastpath.support import fast
-from tests.lab import Lab
+from tests.lab import Lab, cgroups
 
 if TYPE_CHECKING:
     import socket
     from collections.abc import Iterator
+    from pathlib import Path
 
 
 @pytest.fixture(scope="session")
 def cgroup() -> Iterator[Path]:
-    """A cgroup that this process is in meanwhile: nothing of the machine's own is touched."""
-    root = cgroup_root()
-    assert root is not None
-    lines = Path("/proc/self/cgroup").read_text().splitlines()
-    line = next(line for line in lines if line.startswith("0::"))
-    before = root / line.removeprefix("0::/")
-    made = root / f"ntp-test-{os.getpid()}-{secrets.token_hex(3)}"
-    made.mkdir()
-    (made / "cgroup.procs").write_text("0")
-    yield made
-    (before / "cgroup.procs").write_text("0")
-    made.rmdir()
+    """A cgroup that this process is in meanwhile."""
+    with cgroups.cgroup() as path, cgroups.inside(path):
+        yield cgroups.directory(path)
 
 
 @pytest.fixture(scope="session")
@@ -59,9 +47,7 @@ def proxy(host: support.Applied) -> Iterator[socket.socket]:
 
 
 @pytest.fixture
-def other_cgroup(cgroup: Path) -> Iterator[Path]:
+def other_cgroup() -> Iterator[Path]:
     """Another one, that nobody is in."""
-    made = cgroup.with_name(cgroup.name + "-other")
-    made.mkdir()
-    yield made
-    made.rmdir()
+    with cgroups.cgroup() as path:
+        yield cgroups.directory(path)

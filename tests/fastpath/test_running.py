@@ -14,7 +14,7 @@ from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from tests.datapath import support
 from tests.fastpath.support import Counted, fast, receive, until
 from tests.lab import HttpServer
-from tests.wide.support import new_sources, old_sources
+from tests.transactions.every_kind.support import new_sources, old_sources
 
 if TYPE_CHECKING:
     import socket

@@ -16,20 +16,19 @@ from netplan_tproxy.kernel.bpf import attach, btf
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from netplan_tproxy.kernel.bpf.compiler import compile_programs
 from netplan_tproxy.kernel.bpf.libbpf import Fd, library
-from tests.apply.sabotage import raising, sabotaged
-from tests.apply.support import SITE, Host, descriptors
 from tests.fastpath.support import fast
-from tests.wide.support import (
-    bpf_objects,
+from tests.lab.host import SITE, Host
+from tests.lab.leaks import nothing_left
+from tests.lab.sabotage import raising, sabotaged
+from tests.transactions.every_kind.support import (
     die,
     killed,
     new_sources,
-    nothing_leaked,
     old_sources,
     same,
     steps,
 )
-from tests.wide.test_failure import refusal
+from tests.transactions.every_kind.test_failure import refusal
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -47,17 +46,8 @@ def machine(lab: Lab, tmp_path: Path, cgroup: Path) -> Iterator[Host]:
     """Nothing is left of it, in the kernel or in this process."""
     made = Host(lab, tmp_path)
     made.write(SITE + fast(cgroup))
-    made.applied()  # what is cached on the first use counts as no leak
-    made.destroyed()
-    objects, open_files = bpf_objects(), descriptors()
-    before = made.look()
-    yield made
-    made.run("--destroy")
-    assert not made.state.exists()
-    assert not made.pins.exists()
-    assert made.look() == before
-    assert nothing_leaked(objects) == {"prog": set(), "map": set(), "link": set()}
-    assert descriptors() == open_files
+    with nothing_left(made):
+        yield made
 
 
 @pytest.fixture(params=SCENES)

@@ -6,6 +6,8 @@ import ctypes
 import os
 from pathlib import Path
 
+from tests.lab import cgroups
+
 # enum bpf_attach_type (UAPI): those whose target is a cgroup, a network namespace, a device.
 _CGROUP = {
     "ingress": 0, "egress": 1, "sock_create": 2, "sock_ops": 3, "device": 6, "bind4": 8,
@@ -27,14 +29,6 @@ def _programs(libbpf: ctypes.CDLL, target: int, kind: int) -> list[int]:
     return list(ids[: count.value]) if result >= 0 else []
 
 
-def _cgroup2() -> Path | None:
-    for line in Path("/proc/self/mounts").read_text().splitlines():
-        _, target, fstype, *_ = line.split()
-        if fstype == "cgroup2":
-            return Path(target)
-    return None
-
-
 def attached(netns_fd: int, devices: dict[str, int]) -> list[str]:
     """Lines such as ``cgroup / sock_ops: 1 program``; to be called inside the namespace."""
     try:
@@ -47,8 +41,7 @@ def attached(netns_fd: int, devices: dict[str, int]) -> list[str]:
     for device, index in devices.items():
         for name, kind in _DEVICE.items():
             lines += _line(f"device {device} {name}", _programs(libbpf, index, kind))
-    root = _cgroup2()
-    if root is not None:
+    for root in cgroups.roots()[:1]:
         lines += _cgroups(libbpf, root)
     return lines
 

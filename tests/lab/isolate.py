@@ -1,4 +1,4 @@
-"""Give this process a network, a /run and a bpffs of its own, so the host's are out of reach."""
+"""Give this process a network, a cgroup, a /run and a bpffs of its own, out of the host's reach."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tests.lab import syscalls
+from tests.lab import cgroups, syscalls
 
 if TYPE_CHECKING:
     from types import FrameType
 
 NETNS_DIR = Path("/run/netns")
 BPFFS = Path("/sys/fs/bpf")
+SETTINGS = Path("/etc/netplan-tproxy")
 _MARK = Path("/run/.netplan-tproxy-lab")
 
 
@@ -24,9 +25,10 @@ def is_private() -> bool:
 
 
 def enter_private(*, anew: bool = False) -> None:
-    """Leave the host's network and mounts for good; ``anew`` leaves another private one's too.
+    """Leave the host's network, cgroup and mounts for good; ``anew`` leaves private ones too.
 
-    Call it while the process has one thread: threads that exist already keep the old namespaces.
+    What else is mounted below /run and /sys/fs/bpf is hidden. Threads that exist already keep
+    the old namespaces: call it early.
     """
     if is_private() and not anew:
         return
@@ -36,6 +38,9 @@ def enter_private(*, anew: bool = False) -> None:
     NETNS_DIR.mkdir()
     Path("/run/lock").mkdir()
     syscalls.mount("lab-bpf", str(BPFFS), "bpf")
+    if SETTINGS.is_dir():  # of a tproxy-apply that is installed here
+        syscalls.mount("lab-etc", str(SETTINGS), "tmpfs")
+    cgroups.enter_own()
     _MARK.touch()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=10)
 

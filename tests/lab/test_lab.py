@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import signal
 import socket
 import subprocess
@@ -9,11 +10,15 @@ from pathlib import Path
 
 import pytest
 
+from netplan_tproxy.kernel.bpf import attach
+from netplan_tproxy.kernel.bpf.libbpf import Fd
+from netplan_tproxy.kernel.bpf.programs import load_program
 from tests.lab import (
     Capture,
     EchoServer,
     HttpServer,
     Lab,
+    cgroups,
     diff_snapshots,
     isolate,
     processes,
@@ -22,6 +27,9 @@ from tests.lab import (
 )
 
 pytestmark = pytest.mark.lab
+
+RETURN_1 = bytes.fromhex("b700000001000000" + "9500000000000000")
+SOCK_OPS = 3  # enum bpf_attach_type
 
 
 def names() -> set[str]:
@@ -202,6 +210,30 @@ def test_the_session_has_left_the_hosts_network_and_mounts() -> None:
     assert not {name for _, name in socket.if_nameindex()} & {"eth0", "ens3", "wlan0"}
     mounted = {line.split()[1]: line.split()[0] for line in mounts()}
     assert (mounted["/run"], mounted["/sys/fs/bpf"]) == ("lab-run", "lab-bpf")
+
+
+def test_the_session_sees_no_cgroup_but_its_own() -> None:
+    for root in cgroups.roots():
+        assert cgroups.current() == "/"
+        assert str(os.getpid()) in (root / "cgroup.procs").read_text().split()
+
+
+def test_a_snapshot_notices_a_program_on_the_sessions_cgroup(lab: Lab) -> None:
+    before = snapshot(lab.host)
+    root = Fd(os.open(cgroups.directory("/"), os.O_RDONLY))
+    with (
+        root,
+        load_program(
+            name="goes_on", prog_type=13, insns=RETURN_1, license="GPL", relocs=(), maps={}
+        ) as program,
+    ):
+        attach.attach(int(program), root, SOCK_OPS, attach.ALLOW_MULTI, None)
+        try:
+            changed = diff_snapshots(before, snapshot(lab.host))
+        finally:
+            attach.detach(int(program), root, SOCK_OPS)
+    assert changed == ["programs: + cgroup / sock_ops: 1 attached"]
+    assert diff_snapshots(before, snapshot(lab.host)) == []
 
 
 def test_a_lab_is_built_and_gone_within_a_quarter_second() -> None:

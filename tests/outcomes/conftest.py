@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apply.support import Host
+from tests.lab.host import Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

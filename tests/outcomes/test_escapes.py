@@ -14,7 +14,7 @@ from netplan_tproxy.reconcile.report import change_line, plan_report
 from netplan_tproxy.resource.values import Change, Plan, Resource
 
 if TYPE_CHECKING:
-    from tests.apply.support import Host
+    from tests.lab.host import Host
 
 HOSTILE = "x\x1b[2K\rtproxy-apply: all is well\n\x9b31m"
 

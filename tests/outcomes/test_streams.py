@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.apply.support import ROOT, unchanged
+from tests.lab.host import unchanged
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
-    from tests.apply.support import Host
+    from tests.lab.host import Host
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 

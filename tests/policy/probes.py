@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Self, TypeVar
 
 from tests.datapath import support
-from tests.policy import cgroups
+from tests.lab import cgroups
 
 if TYPE_CHECKING:
     from collections.abc import Callable

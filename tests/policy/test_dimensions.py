@@ -10,7 +10,7 @@ from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.kernel.bpf.programs import load_program
 from netplan_tproxy.kernel.netlink.tc import CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.site.model import Mark, Policy
-from tests.policy.cgroups import cgroup
+from tests.lab.cgroups import cgroup
 from tests.policy.probes import SOURCES, Probe, marker
 from tests.policy.support import PolicyHost, networks
 
@@ -79,11 +79,11 @@ def test_users_are_bypassed_by_name_and_by_number_where_they_have_sockets_here(
 
 def test_a_cgroup_is_bypassed_with_all_below_it_and_nothing_beside_it(host: PolicyHost) -> None:
     with (
-        cgroup("") as whole,
-        cgroup("/named") as named,
-        cgroup("/named/below") as below,
-        cgroup("/named/below/it") as far_below,
-        cgroup("/beside") as beside,
+        cgroup("whole") as whole,
+        cgroup("whole/named") as named,
+        cgroup("whole/named/below") as below,
+        cgroup("whole/named/below/it") as far_below,
+        cgroup("whole/beside") as beside,
     ):
         host.applied(Policy(bypass_cgroups=(named,)))
         for way, kind, version in WAYS:

@@ -14,9 +14,9 @@ from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.layout import MapSpec
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 from netplan_tproxy.site.model import Policy
-from tests.apply.sabotage import raising, sabotaged
-from tests.policy import cgroups
-from tests.policy.cgroups import PREFIX, cgroup, directory
+from tests.lab import cgroups
+from tests.lab.cgroups import cgroup, directory
+from tests.lab.sabotage import raising, sabotaged
 from tests.policy.probes import Probe
 from tests.policy.support import PolicyHost, networks
 
@@ -144,7 +144,7 @@ def test_what_a_run_killed_while_pinning_has_left_is_taken_away(host: PolicyHost
 
 
 def test_a_cgroup_that_was_made_again_is_noticed_and_followed(host: PolicyHost) -> None:
-    with cgroup("") as path:
+    with cgroup() as path:
         policy = Policy(bypass_cgroups=(path,))
         inside = Probe(cgroup=path)
         host.applied(policy)
@@ -168,8 +168,8 @@ def test_a_cgroup_that_was_made_again_is_noticed_and_followed(host: PolicyHost) 
             "bypass.users[1]: no user 'no-such-user' here",
         ),
         (
-            Policy(bypass_cgroups=(f"{PREFIX}/nowhere",)),
-            f"bypass.cgroups[0]: no cgroup '{PREFIX}/nowhere' here",
+            Policy(bypass_cgroups=("/no/where",)),
+            "bypass.cgroups[0]: no cgroup '/no/where' here",
         ),
     ],
     ids=["user", "cgroup"],
@@ -190,7 +190,7 @@ def test_an_unknown_name_is_refused_with_its_place_and_nothing_is_touched(
 def test_a_cgroup_that_is_gone_is_refused_by_name_and_the_old_policy_stays(
     host: PolicyHost,
 ) -> None:
-    with cgroup("") as path:
+    with cgroup() as path:
         policy = Policy(bypass_cgroups=(path,), bypass_to=NAMED.bypass_to)
         host.applied(policy)
         with cgroups.inside(path):

@@ -6,7 +6,9 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-EXAMPLES = Path(__file__).parents[2] / "examples"
+from tests.paths import ROOT
+
+EXAMPLES = ROOT / "examples"
 SERVERS = {4: "1.1.1.1", 6: "2606:4700:4700::1111"}
 SHADOWSOCKS_SERVER = "203.0.113.7"
 

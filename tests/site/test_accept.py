@@ -16,9 +16,10 @@ from jsonschema import Draft202012Validator
 
 from netplan_tproxy.site.schema.accept import UnsureError, accepts
 from netplan_tproxy.site.schema.location import site_schema
+from tests.paths import ROOT
 
 FILES = sorted((Path(__file__).parent / "data").rglob("*.yaml"))
-EXAMPLES = sorted((Path(__file__).parents[2] / "examples").rglob("*.yaml"))
+EXAMPLES = sorted((ROOT / "examples").rglob("*.yaml"))
 JSCHEMA = Draft202012Validator(site_schema())
 
 SCALARS = st.one_of(

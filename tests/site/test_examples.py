@@ -11,8 +11,9 @@ import yaml
 from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import AF_INET, AF_INET6
 from netplan_tproxy.site.schema.location import site_schema
+from tests.paths import ROOT
 
-_EXAMPLES = Path(__file__).parents[2] / "examples"
+_EXAMPLES = ROOT / "examples"
 _FILES = sorted([*_EXAMPLES.glob("*.yaml"), *_EXAMPLES.glob("**/site.yaml")])
 # Left out where they have an alternative that is shown.
 _OTHER_FORMS = {"proxy.port", "rules.family", "intercept.to_files"}

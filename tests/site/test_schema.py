@@ -25,6 +25,7 @@ from netplan_tproxy.site.sections.proxy import (
 from netplan_tproxy.site.sections.routes import DEFAULT_TABLE
 from netplan_tproxy.site.sections.rules import DEFAULT_PRIORITY
 from netplan_tproxy.site.sections.users_cgroups import CGROUP_LEVELS
+from tests.paths import ROOT
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,7 +71,7 @@ def test_every_limit_is_the_one_in_the_code() -> None:
     assert keys[".bypass.marks"]["maxItems"] == BYPASS_MARKS - 1  # marks.bypass is one, too
     levels = f"at most {CGROUP_LEVELS} levels"
     assert levels in keys[".bypass.cgroups"]["description"]
-    policy = Path(__file__).parents[2] / "bpf" / "tproxy" / "policy.h"
+    policy = ROOT / "bpf" / "tproxy" / "policy.h"
     assert f"#define CGROUP_LEVELS {CGROUP_LEVELS}\n" in policy.read_text(encoding="utf-8")
 
 

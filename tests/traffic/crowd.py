@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.lab import syscalls
 from tests.lab.isolate import NETNS_DIR
 from tests.lab.namespace import CURRENT
+from tests.paths import ROOT
 from tests.traffic.sockets import listen
 from tests.traffic.support import BEHIND, BOUND, UNBOUND, V4, V6, Applied, Family, Pair
 
@@ -26,7 +27,6 @@ ESTABLISHED = 1  # include/net/tcp_states.h
 KINDS = [(sender, family) for family in (V4, V6) for sender in (UNBOUND, BOUND, BEHIND)]
 _RESET = struct.pack("ii", 1, 0)
 _PORTS = 20_000  # of the 28 000 that a client may use towards one destination
-_ROOT = Path(__file__).parents[2]
 
 
 class Crowd:
@@ -62,7 +62,7 @@ def gathered(on: Applied, total: int) -> Iterator[Crowd]:
             words = [on.namespace(sender.role).name, "v4" if family is V4 else "v6"]
             words += [sender.device, str(total // len(KINDS))]
             program = [sys.executable, "-m", "tests.traffic.crowd", *words]
-            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": _ROOT}
+            pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "cwd": ROOT}
             child = on.lab.host.popen(program, **pipes)
             stack.callback(_end, child)
             # One at a time: there is one listener.

@@ -5,8 +5,10 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
+from tests.paths import DOCS
+
 HERE = Path(__file__).parent
-PAGE = HERE.parents[1] / "docs/datapath.md"
+PAGE = DOCS / "datapath.md"
 _ROW = re.compile(r"^\| (?!traffic|what \||---)(.*) \|$", re.MULTILINE)
 _NAME = re.compile(r"`(test_\w+\.py)::(test_\w+)`")
 

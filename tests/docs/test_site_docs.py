@@ -1,0 +1,65 @@
+"""docs/site-yaml.md and the editor's support are the schema's."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import re
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from tests.paths import ROOT
+
+SCHEMA = json.loads((ROOT / "schemas/site.schema.json").read_text())
+SITES = sorted((ROOT / "examples").rglob("*.yaml"))
+
+
+def maker() -> Any:
+    spec = importlib.util.spec_from_file_location("site_yaml", ROOT / "docs/site_yaml.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+def test_the_page_is_what_the_schema_makes() -> None:
+    made = maker().page(SCHEMA)
+    assert (ROOT / "docs/site-yaml.md").read_text() == made, "run: python docs/site_yaml.py"
+
+
+def test_every_example_on_the_page_is_yaml() -> None:
+    page = (ROOT / "docs/site-yaml.md").read_text()
+    found = re.findall(r"^- for instance `(.*)`$", page, re.MULTILINE)
+    assert len(found) > 60
+    for line in found:
+        assert isinstance(yaml.safe_load(line), dict), line
+
+
+def keys(schema: Any, path: str = "") -> Iterator[tuple[str, Mapping[str, Any]]]:
+    if isinstance(schema, dict):
+        for name, one in schema.get("properties", {}).items():
+            yield f"{path}.{name}", one
+        for name, one in schema.items():
+            yield from keys(one, f"{path}.{name}")
+    elif isinstance(schema, list):
+        for number, one in enumerate(schema):
+            yield from keys(one, f"{path}.{number}")
+
+
+def test_every_key_has_a_title_a_description_and_an_example() -> None:
+    found = dict(keys(SCHEMA))
+    assert len(found) > 40
+    for path, schema in found.items():
+        assert {"title", "description", "examples"} <= schema.keys(), path
+
+
+@pytest.mark.parametrize("path", SITES, ids=lambda path: path.parent.name)
+def test_every_example_tells_the_editor_its_schema(path: Path) -> None:
+    first = path.read_text().splitlines()[0]
+    assert first.startswith("# yaml-language-server: $schema=")
+    assert (path.parent / first.partition("$schema=")[2]).resolve().is_file()

@@ -1,0 +1,299 @@
+"""``--explain`` says what really happens, and which line of the file has it so."""
+
+from __future__ import annotations
+
+import socket
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import Phase, given, settings
+from hypothesis import strategies as st
+
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.layouts import CONFIG
+from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.inspect import explain
+from netplan_tproxy.inspect.flow import Question, parse_target
+from netplan_tproxy.inspect.status import read_config
+from netplan_tproxy.kernel.host.netns import netns_cookie
+from netplan_tproxy.kinds import all_kinds
+from netplan_tproxy.output import explain as explain_text
+from netplan_tproxy.paths import DEFAULT_STATE
+from netplan_tproxy.site.model import Mark, Policy
+from netplan_tproxy.state.state import State
+from tests.lab import cgroups
+from tests.policy.probes import DEVICES, Probe
+from tests.policy.support import PolicyHost, networks, policy_host
+from tests.policy.test_any_policy import packets, policies
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from typing import Any
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+
+
+@pytest.fixture(scope="module")
+def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PolicyHost]:
+    with policy_host(tmp_path_factory.mktemp("site")) as made:
+        yield made
+
+
+def ask(host: PolicyHost, question: Question) -> dict[str, Any]:
+    """The report; its text must fit a terminal."""
+    kinds = all_kinds()
+    with host.lab.host.entered(), Kernel() as kernel:
+        state = State(DEFAULT_STATE, netns_cookie(), kinds)
+        found = explain.report(kernel, kinds, state, question)
+    for line in explain_text.lines(found):
+        assert len(line) <= 80 or " " not in line.strip()
+    return found
+
+
+def about(probe: Probe) -> Question:
+    return Question(
+        probe.to,
+        probe.port,
+        probe.kind,
+        DEVICES[probe.way],
+        probe.source_address,
+        str(probe.user),
+        probe.cgroup,
+        probe.mark if probe.way == "output" else 0,
+    )
+
+
+def decided(host: PolicyHost, question: Question) -> list[str]:
+    """What of the file decides, as the file has it at that very place."""
+    found = []
+    lines = host.site.read_text().splitlines()
+    for place in ask(host, question)["decided_by"]:
+        if place["line"] is None:
+            found.append(f"default {place['key']}: {place['text']}")
+            continue
+        assert place["current"]
+        assert place["file"] == str(host.site)
+        at = lines[place["line"] - 1][place["column"] - 1 :]
+        assert place["text"].partition(", ")[0] in at
+        found.append(f"{place['key']}: {place['text']}")
+    return found
+
+
+def compare(host: PolicyHost, policy: Policy, probes: list[Probe]) -> None:
+    host.applied(policy)
+    for probe in probes:
+        explained = ask(host, about(probe))["outcome"]
+        assert host.outcome(probe) == explained, probe
+
+
+# Shrinking would go on for minutes; a packet and a policy say enough.
+@settings(max_examples=4, deadline=None, database=None, phases=[Phase.generate])
+@given(policies, st.lists(packets, min_size=10, max_size=10))
+def test_any_connection_fares_as_explained(
+    host: PolicyHost, policy: Policy, probes: list[Probe]
+) -> None:
+    compare(host, policy, probes)
+
+
+@pytest.mark.slow
+@settings(max_examples=40, deadline=None, database=None, phases=[Phase.generate])
+@given(policies, st.lists(packets, min_size=12, max_size=12))
+def test_any_connection_of_many_fares_as_explained(
+    host: PolicyHost, policy: Policy, probes: list[Probe]
+) -> None:
+    compare(host, policy, probes)
+
+
+def test_a_connection_of_no_interface_and_no_source_is_that_of_the_routing_table(
+    host: PolicyHost,
+) -> None:
+    host.applied(Policy())
+    for family, target in ((socket.AF_INET, "20.0.0.1"), (socket.AF_INET6, "2001:db8::1")):
+        found = ask(host, Question(target, 80))
+        assert (found["outcome"], found["connection"]["device"]) == ("intercepted", "wan0")
+        with host.lab.host.socket(family, socket.SOCK_DGRAM) as near:
+            near.connect((target, 80))
+            assert found["connection"]["source"] == near.getsockname()[0]
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        (Question("10.77.0.2", 80), "local"),
+        (Question("127.0.0.1", 80), "local"),
+        (Question("::1", 80), "local"),
+        (Question("10.77.0.2", 80, device="lan0", source="10.79.0.2"), "local"),
+        (Question("224.0.0.1", 80, "udp", device="wan0"), "bypass_address"),
+        (Question("10.77.0.255", 80, "udp"), "bypass_address"),
+        (Question("20.0.0.1", 80, mark=1), "local"),
+        (Question("20.0.0.1", 80, mark=2), "bypass_mark"),
+        (Question("20.0.0.1", 80, device="lo"), "not_watched"),
+        (Question("20.0.0.1", 80, device="wan0", source="10.79.0.2"), "not_watched"),
+        (Question("20.0.0.1", 80, device="lan0"), "intercepted"),
+    ],
+    ids=str,
+)
+def test_what_the_policy_is_never_asked_about(
+    host: PolicyHost, question: Question, expected: str
+) -> None:
+    host.applied(Policy())
+    assert ask(host, question)["outcome"] == expected
+
+
+POLICY = Policy(
+    intercept_ports=((80, 80), (8000, 8999)),
+    bypass_to=networks("20.1.0.0/16", "2001:db8:1::/48"),
+    bypass_ports=((8080, 8080), (8443, 8443)),
+    bypass_users=("daemon", "12345"),
+    bypass_marks=(Mark(0x10, 0x10),),
+)
+
+
+@pytest.mark.parametrize(
+    ("question", "expected"),
+    [
+        (Question("20.0.0.1", 8001), ["intercept.ports[1]: 8000-8999", "proxy.tcp.port: 9040"]),
+        (Question("20.0.0.1", 81), ["intercept.ports: 80, 8000-8999"]),
+        (Question("20.1.2.3", 80), ["bypass.to[0]: 20.1.0.0/16"]),
+        (Question("2001:db8:1::1", 80), ["bypass.to[1]: 2001:db8:1::/48"]),
+        (Question("20.0.0.1", 8443), ["bypass.ports[1]: 8443"]),
+        (Question("20.0.0.1", 80, user="daemon"), ["bypass.users[0]: daemon"]),
+        (Question("20.0.0.1", 80, user="12345"), ["bypass.users[1]: 12345"]),
+        (Question("20.0.0.1", 80, mark=0x10), ["bypass.marks[0]: 0x10/0x10"]),
+        (Question("20.0.0.1", 80, mark=0x2), ["default marks.bypass: 0x2/0x2"]),
+    ],
+    ids=str,
+)
+def test_the_line_that_decides_is_named(
+    host: PolicyHost, question: Question, expected: list[str]
+) -> None:
+    host.applied(POLICY)
+    assert decided(host, question) == expected
+
+
+def test_a_network_of_a_file_is_found_in_it(host: PolicyHost) -> None:
+    (host.site.parent / "networks.txt").write_text("20.7.0.0/16\n")
+    host.applied(POLICY, to_file="networks.txt")
+    assert decided(host, Question("20.1.2.3", 80)) == ["bypass.to[0]: 20.1.0.0/16"]
+    assert decided(host, Question("20.7.2.3", 80)) == ["bypass.to_files[0]: networks.txt"]
+
+
+def test_a_cgroup_decides_for_those_below_it(host: PolicyHost) -> None:
+    with cgroups.cgroup("above") as path, cgroups.cgroup("above/below") as below:
+        host.applied(Policy(bypass_cgroups=(path,)))
+        for where, expected in ((path, "bypass_cgroup"), (below, "bypass_cgroup"), ("", None)):
+            probe = Probe(cgroup=where)
+            found = ask(host, about(probe))
+            assert found["outcome"] == (expected or "intercepted") == host.outcome(probe)
+        assert decided(host, Question("20.0.0.1", 80, cgroup=below)) == [
+            f"bypass.cgroups[0]: {path}"
+        ]
+
+
+def test_lines_are_named_as_applied_and_said_to_have_moved(host: PolicyHost) -> None:
+    host.applied(POLICY)
+    host.site.write_text("# a new line\n" + host.site.read_text())
+    (place,) = ask(host, Question("20.1.2.3", 80))["decided_by"]
+    assert (place["text"], place["current"]) == ("20.1.0.0/16", False)
+    host.site.unlink()
+    (place,) = ask(host, Question("20.1.2.3", 80))["decided_by"]
+    assert not place["current"]
+
+
+def test_the_kernel_is_asked_and_not_the_file(host: PolicyHost) -> None:
+    host.applied(POLICY)
+    host.site.write_text(host.site.read_text().replace("20.1.0.0/16", "20.2.0.0/16"))
+    assert ask(host, Question("20.1.2.3", 80))["outcome"] == "bypass_to"
+    assert ask(host, Question("20.2.2.3", 80))["outcome"] == "intercepted"
+
+
+def test_where_the_kernel_goes_by_something_else_no_line_is_named(host: PolicyHost) -> None:
+    host.applied(POLICY)
+    with host.lab.host.entered(), Kernel() as kernel:
+        found = read_config(kernel)
+        assert found is not None
+        changed = type(found)(**{**vars(found), "bypass": ()})
+        kernel.bpf.maps.write_entry(CONFIG.pin, bytes(4), changed.pack())
+    said = ask(host, Question("20.1.2.3", 80))
+    assert (said["outcome"], said["on_record"], said["decided_by"]) == ("bypass_to", False, [])
+    host.applied(POLICY)
+    assert ask(host, Question("20.1.2.3", 80))["on_record"]
+
+
+@contextmanager
+def nobody_listens(host: PolicyHost) -> Iterator[None]:
+    host.proxy.close()
+    try:
+        yield
+    finally:
+        host.proxy.__init__(host.lab)  # type: ignore[misc]
+
+
+def test_where_nobody_listens_that_is_what_becomes_of_it(host: PolicyHost) -> None:
+    host.applied(Policy())
+    probe = Probe()
+    with nobody_listens(host):
+        found = ask(host, about(probe))
+        assert found["outcome"] == "refused"
+        with probe.socket(host.lab) as near, pytest.raises(ConnectionRefusedError):
+            near.connect((probe.to, probe.port))
+        assert found["proxy"]["processes"] == []
+        assert "default proxy.when_down: drop" in decided(host, about(probe))
+    found = ask(host, about(probe))
+    assert found["outcome"] == "intercepted"
+    assert found["proxy"]["processes"]
+
+
+def test_where_the_rule_is_gone_it_is_lost(host: PolicyHost) -> None:
+    host.applied(Policy())
+    host.lab.host.run(["ip", "rule", "del", "priority", "1000"])
+    question = about(Probe(port=79))
+    assert ask(host, question)["outcome"] == "lost"
+    with host.lab.host.socket() as near:
+        near.settimeout(0.2)
+        with pytest.raises(TimeoutError):
+            near.connect(("20.0.0.1", 79))
+    host.applied(Policy())
+    assert ask(host, question)["outcome"] == "intercepted"
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        (Question("20.0.0.1", 80, device="nope"), "nope: no such interface here"),
+        (Question("20.0.0.1", 80, user="no-such"), "no user 'no-such' here"),
+        (Question("20.0.0.1", 80, cgroup="/no/such"), "/no/such: no such cgroup here"),
+        (Question("20.0.0.1", 80, source="10.79.0.2"), "10.79.0.2: not of this host: say --from"),
+        (Question("20.0.0.1", 80, device="lan0"), "the source of what comes in by lan0 decides"),
+    ],
+    ids=str,
+)
+def test_what_can_not_be_answered_says_why(
+    host: PolicyHost, question: Question, message: str
+) -> None:
+    host.applied(Policy(bypass_from=networks("10.79.0.0/24")))
+    with pytest.raises(TproxyError, match=f"^{message}"):
+        ask(host, question)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("1.1.1.1:443", ("1.1.1.1", 443)),
+        ("[2606:4700::1111]:443", ("2606:4700::1111", 443)),
+        ("[2606:4700:0::1111]:1", ("2606:4700::1111", 1)),
+    ],
+)
+def test_a_target_is_an_address_and_a_port(text: str, expected: tuple[str, int]) -> None:
+    assert parse_target(text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "1.1.1.1", "1.1.1.1:", "1.1.1.1:0", "1.1.1.1:65536", "1.1.1.1:http", "one:80",
+     "2606:4700::1111:443", "[1.1.1.1]:80", "[2606:4700::1111]", "1.1.1.1:-1"],
+)  # fmt: skip
+def test_anything_else_is_none(text: str) -> None:
+    with pytest.raises(ValueError, match="is no address and port such as"):
+        parse_target(text)

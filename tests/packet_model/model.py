@@ -1,0 +1,267 @@
+"""What each program must do with a frame that belongs to no socket but the proxy's listeners.
+
+``BPF_PROG_TEST_RUN`` is a special place, and the model says so where it matters: the packet
+has a socket of no protocol, owned by root, so TCP on its way out has no client; and it is not
+at a device's ingress, so ``bpf_sk_assign`` refuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from tests.packet_model.settings import LISTENING, Networks, Setting
+from tests.packet_model.wire import ACK, RST, SYN, TCP, UDP, Flow, Packet, protocol_of, read
+
+UNSPEC, OK, SHOT, REDIRECT = -1, 0, 2, 7
+TO_PROXY, TO_CLIENT, AGAIN = 0x6E747001, 0x6E747002, 0x6E747003
+DATAGRAM, NEW = 2, 4
+ETHERNET = 14
+_LOOPBACK_4, _LOOPBACK_6 = 0x7F000001, 1
+# RFC 4291, 2.5.3, 2.5.6 and 2.7: no router passes them on.
+_LINK = Networks("ff00::/8", "fe80::/10", "::1/128")
+
+Cb = tuple[int, int, int, int, int]
+
+
+class Input(NamedTuple):
+    """A frame on its way into a program; ``came_by`` is the device it is forwarded from.
+
+    ``protocol`` is what the device says it is; 0: it stands where Ethernet has it.
+    """
+
+    program: str
+    frame: bytes
+    ifindex: int
+    mark: int = 0
+    came_by: int = 0
+    cb: Cb = (0, 0, 0, 0, 0)
+    protocol: int = 0
+
+
+class Verdict(NamedTuple):
+    """What must come of it. ``counted``: (ifindex, outcome); ``change``: refused, framed or ""."""
+
+    action: int
+    counted: tuple[tuple[int, str], ...]
+    mark: int
+    cb: Cb
+    change: str = ""
+    packet: Packet | None = None
+
+
+@dataclass
+class Model:
+    """A host as set up, and what its programs remember. ``local``: what is not routed on."""
+
+    setting: Setting
+    local: Networks
+    macs: dict[int, bytes]
+    assigns: bool = False
+    tracked: dict[Flow, bool] = field(default_factory=dict)
+    inbound: set[Flow] = field(default_factory=set)
+    replies: dict[Flow, int] = field(default_factory=dict)
+    fragments: set[tuple[int, int, int, int]] = field(default_factory=set)
+
+    def judge(self, given: Input) -> Verdict:
+        """Decide, and remember what the programs remember."""
+        link = 0 if given.program.endswith("_l3") else ETHERNET
+        found = read(given.protocol or protocol_of(given.frame), given.frame[link:])
+        place = given.program.removesuffix("_l3")
+        if place == "wan_egress":
+            return self._wan_egress(given, found, link)
+        if place == "lan_ingress" and not _from_us(given):
+            return self._lan_ingress(given, found, link)
+        rest = {
+            "wan_ingress": self._wan_ingress,
+            "lan_ingress": self._wan_ingress,
+            "lo_ingress": self._lo_ingress,
+            "lo_egress": self._lo_egress,
+        }
+        return rest[place](given, found)
+
+    # What this host sends.
+
+    def _wan_egress(self, given: Input, found: Packet | str, link: int) -> Verdict:
+        outcome, flags = self._outgoing(given, found, link)
+        counted = ((given.ifindex, outcome),)
+        if outcome == "intercepted":
+            assert isinstance(found, Packet)
+            value, mask = self.setting.intercept_mark
+            cb = (TO_PROXY, given.ifindex, flags, *given.cb[3:])
+            change = "" if link else "framed"
+            return Verdict(REDIRECT, counted, given.mark & ~mask | value, cb, change, found)
+        if outcome == "refused":
+            assert isinstance(found, Packet)
+            cb = (TO_CLIENT, *given.cb[1:])
+            return Verdict(REDIRECT, counted, given.mark, cb, "refused", found)
+        action = SHOT if outcome == "fragment_dropped" else UNSPEC
+        return Verdict(action, counted, given.mark, given.cb)
+
+    def _outgoing(self, given: Input, found: Packet | str, link: int) -> tuple[str, int]:
+        if given.came_by or isinstance(found, str):
+            return ("forwarded" if given.came_by else str(found)), 0
+        flow = found.flow
+        # A group address of the link layer (IEEE 802): broadcast, whatever IP calls it.
+        to_all = bool(link and given.frame[0] & 1)
+        answers = flow in self.inbound or flow.turned() in self.tracked
+        if found.fragment:
+            if found.first_fragment and answers:
+                return "fragment", 0
+            return self._fragment(found, given.mark, local=True, to_all=to_all), 0
+        if flow.protocol == TCP:
+            if found.flags & (SYN | ACK) == SYN | ACK:
+                self.replies.pop(flow, None)
+            return ("intercepted" if flow in self.replies else "untracked"), 0
+        if answers:
+            return "untracked", 0
+        fresh = flow not in self.tracked
+        outcome = self._datagram(flow, given.mark, local=True, to_all=to_all)
+        if fresh and outcome != "intercepted":
+            self.replies.pop(flow, None)
+        return outcome, DATAGRAM | NEW if fresh else DATAGRAM
+
+    # What others send through this host.
+
+    def _lan_ingress(self, given: Input, found: Packet | str, link: int) -> Verdict:
+        outcome = self._passing(given, found, link)
+        counted: tuple[tuple[int, str], ...] = ((given.ifindex, outcome),)
+        if outcome == "new":
+            counted += ((given.ifindex, "intercepted"),)
+        mark = given.mark
+        cb = (0, *given.cb[1:]) if given.cb[0] == AGAIN else given.cb
+        if outcome == "local":
+            self._welcome(found)
+        if outcome in {"intercepted", "new"}:
+            value, mask = self.setting.intercept_mark
+            return Verdict(OK, counted, mark & ~mask | value, cb)
+        if outcome == "refused":
+            assert isinstance(found, Packet)
+            return Verdict(REDIRECT, counted, mark, cb, "refused", found)
+        dropped = {"fragment_dropped", "no_listener", "assign_failed"}
+        return Verdict(SHOT if outcome in dropped else UNSPEC, counted, mark, cb)
+
+    def _passing(self, given: Input, found: Packet | str, link: int) -> str:
+        if isinstance(found, str):
+            return found
+        stays = self._stays(given, found.flow, link)
+        if stays:
+            return stays
+        if found.fragment:
+            return self._fragment(found, given.mark, local=False)
+        if found.flow.protocol == TCP:
+            outcome, fresh = self._segment(found, given.mark)
+        else:
+            fresh = found.flow not in self.tracked
+            outcome = self._datagram(found.flow, given.mark, local=False)
+        if outcome != "intercepted":
+            return outcome
+        if not self.assigns:
+            return "assign_failed"
+        return "new" if fresh else "intercepted"
+
+    def _stays(self, given: Input, flow: Flow, link: int) -> str:
+        """Why a packet is not sent on by this host, "" if it is."""
+        if flow.v6 and (_LINK.has(flow.source, v6=True) or _LINK.has(flow.target, v6=True)):
+            return "local"
+        if not self.setting.forwards:
+            return "not_forwarding"
+        if self.local.has(flow.target, v6=flow.v6):
+            return "local"
+        if link and given.frame[:6] != self.macs[given.ifindex]:
+            # RFC 1812, 5.3.4: what a link's broadcast brings is not sent on.
+            return "bypass_address" if given.frame[0] & 1 else "not_forwarding"
+        return ""
+
+    def _segment(self, found: Packet, mark: int) -> tuple[str, bool]:
+        """A segment without a socket; whether it opens a connection."""
+        flow = found.flow
+        if found.opens:
+            return self._decide(flow, mark, local=False), True
+        if not self.tracked.get(flow):
+            return "untracked", False
+        if found.flags & RST:
+            return "no_listener", False
+        return ("intercepted" if self._listens(flow) else "refused"), False
+
+    # What both have in common.
+
+    def _listens(self, flow: Flow) -> bool:
+        return (flow.protocol, flow.v6) in self.setting.listening
+
+    def _decide(self, flow: Flow, mark: int, *, local: bool, to_all: bool = False) -> str:
+        outcome = self.setting.decide(flow, mark, local=local, to_all=to_all)
+        if outcome == "intercepted" and not self._listens(flow):
+            outcome = "down_bypassed" if self.setting.down_bypass else "refused"
+        if outcome not in {"no_proxy", "bypass_address"}:
+            self.tracked[flow] = outcome in {"intercepted", "refused"}
+        return outcome
+
+    def _datagram(self, flow: Flow, mark: int, *, local: bool, to_all: bool = False) -> str:
+        """Every datagram of an intercepted flow needs the listener."""
+        if flow not in self.tracked:
+            return self._decide(flow, mark, local=local, to_all=to_all)
+        if not self.tracked[flow]:
+            return "untracked"
+        return "intercepted" if self._listens(flow) else "refused"
+
+    def _fragment(self, found: Packet, mark: int, *, local: bool, to_all: bool = False) -> str:
+        """Nothing of what is to be intercepted leaves; the key as in RFC 791 and RFC 8200 4.5."""
+        flow = found.flow
+        key = (flow.source, flow.target, found.fragment_id, -1 if flow.v6 else flow.protocol)
+        if found.first_fragment:
+            wanted = self.tracked.get(flow)
+            if wanted is None:
+                outcome = self.setting.decide(flow, mark, local=local, to_all=to_all)
+                wanted = outcome == "intercepted"
+            if wanted:
+                self.fragments.add(key)
+                return "fragment_dropped"
+        if found.later_fragment and key in self.fragments:
+            return "fragment_dropped"
+        return "fragment"
+
+    # The devices' other sides.
+
+    def _wan_ingress(self, given: Input, found: Packet | str) -> Verdict:
+        if _from_us(given):
+            return Verdict(OK, (), given.mark, (0, *given.cb[1:]))
+        self._welcome(found)
+        return Verdict(UNSPEC, (), given.mark, given.cb)
+
+    def _welcome(self, found: Packet | str) -> None:
+        """What somebody sends to a socket of this host, before this host spoke to them."""
+        if isinstance(found, str) or found.later_fragment or found.flow.protocol != UDP:
+            return
+        ours = found.flow.turned()
+        where = _LOOPBACK_6 if ours.v6 else _LOOPBACK_4
+        to_socket = (ours.source, ours.source_port) == (where, LISTENING) and self._listens(ours)
+        if to_socket and ours not in self.tracked:
+            self.inbound.add(ours)
+
+    def _lo_ingress(self, given: Input, found: Packet | str) -> Verdict:
+        if given.cb[0] != TO_PROXY:
+            return Verdict(UNSPEC, (), given.mark, given.cb)
+        cb = (0, *given.cb[1:])
+        if not given.cb[2]:
+            return Verdict(OK, (), given.mark, cb)
+        usable = isinstance(found, Packet) and not found.fragment and self._listens(found.flow)
+        outcome = "assign_failed" if usable else "no_listener"
+        return Verdict(SHOT, ((given.cb[1], outcome),), given.mark, cb)
+
+    def _lo_egress(self, given: Input, found: Packet | str) -> Verdict:
+        nothing = Verdict(UNSPEC, (), given.mark, given.cb)
+        if isinstance(found, str) or found.fragment:
+            return nothing
+        if not found.flow.v6 and found.flow.source >> 24 == 127:
+            return nothing
+        device = self.replies.get(found.flow.turned(), 0)
+        if not device:
+            return nothing
+        cb = (TO_CLIENT, *given.cb[1:])
+        return Verdict(REDIRECT, ((device, "reply"),), given.mark, cb)
+
+
+def _from_us(given: Input) -> bool:
+    """An answer that one of our own programs sends in by this device."""
+    return given.cb[0] == TO_CLIENT

@@ -1,0 +1,45 @@
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.paths import ROOT
+
+SKIPPING = """
+import pytest
+
+@pytest.mark.skip(reason="to be counted")
+def test_skipped():
+    pass
+
+def test_passing():
+    assert True
+"""
+
+
+def session(folder: Path, allowed: int, content: str) -> subprocess.CompletedProcess[str]:
+    """A session of its own with this one's conftest."""
+    (folder / "test_sample.py").write_text(content)
+    (folder / "skips").write_text(f"{allowed}\n")
+    (folder / "pytest.ini").write_text("[pytest]\n")
+    words = ["-p", "tests.conftest", "-p", "no:cacheprovider", f"--rootdir={folder}"]
+    words += [f"--config-file={folder}/pytest.ini", f"--max-skips-file={folder}/skips"]
+    return subprocess.run(
+        [sys.executable, "-m", "pytest", *words, str(folder)],
+        capture_output=True, text=True, cwd=ROOT, check=False, timeout=60,
+    )  # fmt: skip
+
+
+@pytest.mark.parametrize(("allowed", "code"), [(0, 1), (1, 0), (2, 0)])
+def test_more_skips_than_allowed_fail_the_session(tmp_path: Path, allowed: int, code: int) -> None:
+    done = session(tmp_path, allowed, SKIPPING)
+    assert "1 passed, 1 skipped" in done.stdout
+    assert done.returncode == code
+    assert ("1 tests skipped, 0 allowed" in done.stdout) == (code == 1)
+
+
+def test_the_allowance_hides_no_failure(tmp_path: Path) -> None:
+    assert session(tmp_path, 9, "def test_failing():\n    assert False\n").returncode == 1

@@ -1,0 +1,146 @@
+"""SIGKILL at every step: the next run ends in the old state or the new, nothing in between."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab.sabotage import raising
+from tests.transactions.every_kind.support import (
+    NEW,
+    OLD,
+    die,
+    killed,
+    new_sources,
+    old_sources,
+    same,
+    steps,
+)
+from tests.transactions.every_kind.test_failure import refusal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from tests.lab.host import Host
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
+    yield lambda: new_sources(monkeypatch)
+    monkeypatch.undo()
+    old_sources()
+
+
+def test_after_an_upgrade_killed_anywhere_the_old_file_and_the_new_one_work_and_destroy_too(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = host.look()
+    host.applied()
+    old = host.look()
+    host.write(NEW)
+    changes = steps(host, str(host.site))
+    host.applied()
+    new = host.look()
+    for step in range(changes):
+        host.write(OLD)
+        host.applied()
+        host.write(NEW)
+        killed(host, monkeypatch, die, step, done=bool(step % 2), arguments=[str(host.site)])
+        if step % 3 == 0:
+            host.destroyed()
+            same(clean, host.look(), step)
+        elif step % 3 == 1:
+            host.write(OLD)
+            host.applied()
+            same(old, host.look(), step)
+        else:
+            host.applied()
+            same(new, host.look(), step)
+
+
+def test_an_upgrade_killed_anywhere_is_rolled_back_when_asked_to(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.applied()
+    old = host.look()
+    host.write(NEW)
+    changes = steps(host, str(host.site))
+    for step in range(changes):
+        killed(host, monkeypatch, die, step, done=bool(step % 2), arguments=[str(host.site)])
+        assert host.run("--rollback").code == 0
+        same(old, host.look(), step)
+
+
+def test_a_rollback_killed_anywhere_is_finished_by_the_next(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.applied()
+    old = host.look()
+    host.write(NEW)
+    changes = steps(host, str(host.site))
+    for step in range(changes - 1):
+        killed(host, monkeypatch, die, changes - 1, done=True, arguments=[str(host.site)])
+        killed(host, monkeypatch, die, step, done=bool(step % 2), arguments=["--rollback"])
+        assert host.run("--rollback").code == 0
+        same(old, host.look(), step)
+
+
+def test_killed_anywhere_on_the_way_back_the_next_run_mends_it(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.applied()
+    old = host.look()
+    host.write(NEW)
+    changes = steps(host, str(host.site))
+    for back in range(changes):
+        acts = iter([raising(refusal()), die])
+        last, then = changes - 1, changes + back
+        killed(
+            host, monkeypatch, lambda acts=acts: next(acts)(), last, then, done=False,  # type: ignore[misc]
+            arguments=[str(host.site)],
+        )  # fmt: skip
+        host.write(OLD)
+        host.applied()
+        same(old, host.look(), back)
+        host.write(NEW)
+
+
+def test_after_new_programs_were_killed_anywhere_either_version_goes_on(
+    host: Host, monkeypatch: pytest.MonkeyPatch, later: Callable[[], None]
+) -> None:
+    clean = host.look()
+    host.applied()
+    later()
+    changes = steps(host, str(host.site))
+    host.applied()
+    new = host.look()
+    host.destroyed()
+    for step in range(changes):
+        monkeypatch.undo()
+        old_sources()
+        host.applied()
+        later()
+        killed(host, monkeypatch, die, step, done=bool(step % 2), arguments=[str(host.site)])
+        host.applied()
+        same(new, host.look(), step)
+        host.destroyed()
+        same(clean, host.look(), step)
+
+
+def test_after_a_destroy_killed_anywhere_destroy_finishes_and_apply_returns(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clean = host.look()
+    host.applied()
+    old = host.look()
+    changes = steps(host, "--destroy")
+    for step in range(changes):
+        killed(host, monkeypatch, die, step, done=bool(step % 2), arguments=["--destroy"])
+        if step % 3:
+            host.destroyed()
+            same(clean, host.look(), step)
+        host.applied()
+        same(old, host.look(), step)

@@ -1,0 +1,113 @@
+"""Any two site files, any things of others, any step that fails: the four promises.
+
+Not collected by itself: test_transactions.py runs it, a part of the examples in each of a
+few processes.
+
+One history plays them all, so that each example is worth its time: apply A twice, fail on
+the way to B, go to B, destroy, apply B alone, destroy.
+"""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from netplan_tproxy.errors import KernelError
+from tests.lab import Lab, Snapshot, diff_snapshots
+from tests.lab.host import STATE, Host
+from tests.lab.sabotage import raising, sabotaged
+from tests.transactions.histories.sites import Foreign, foreigners, sites
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+
+EXAMPLES = int(os.environ.get("HISTORIES", "10"))
+_BYTECODE = ("1,6_0_0_0", "1,6 0 0 0,")
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Host]:
+    """One lab for all examples: each leaves it as it was, or fails."""
+    with Lab(wans=2, ipv6=True) as lab, tempfile.TemporaryDirectory() as folder:
+        yield Host(lab, Path(folder))
+
+
+def typed(host: Host, lines: str) -> None:
+    for line in lines.split(";"):
+        words = [word.replace(*_BYTECODE) for word in line.split()]
+        host.namespace.run(words)
+
+
+def same(expected: Snapshot, host: Host) -> None:
+    assert diff_snapshots(expected, host.look()) == []
+
+
+def play(host: Host, first: str, second: str, step: int, *, done: bool) -> None:
+    """Play one history; see the module's text."""
+    before = host.look()
+    host.write(first)
+    host.applied()
+    applied = host.look()
+    assert host.applied().out[-1] == "no changes"
+    same(applied, host)
+
+    host.write(second)
+    fail_on_the_way(host, step, done=done)
+    same(applied, host)
+    host.applied()
+    after_both = host.look()
+    assert host.applied().out[-1] == "no changes"
+    host.destroyed()
+    same(before, host)
+    assert not STATE.exists()
+
+    fail_on_the_way(host, step, done=done)
+    same(before, host)
+    host.applied()
+    same(after_both, host)
+    host.destroyed()
+    same(before, host)
+
+
+def fail_on_the_way(host: Host, step: int, *, done: bool) -> None:
+    """Let one step of the way to the site file fail, if it has any."""
+    steps = len(host.apply("--dry-run").changes)
+    if not steps:
+        return
+    with pytest.MonkeyPatch.context() as patch:
+        with sabotaged(patch, raising(KernelError("no")), step % steps, done=done):
+            assert host.apply().code == 3
+
+
+@settings(
+    max_examples=EXAMPLES,
+    deadline=None,
+    database=None,
+    print_blob=True,
+    suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
+)
+@given(sites(), sites(), foreigners(), st.tuples(st.integers(0, 29), st.booleans()))
+def test_any_history_keeps_the_four_promises(
+    host: Host, first: str, second: str, foreign: list[Foreign], fault: tuple[int, bool]
+) -> None:
+    bare = host.look()
+    put: list[Foreign] = []
+    try:
+        for thing in foreign:
+            typed(host, thing.put)
+            put.append(thing)
+        step, done = fault
+        play(host, first, second, step, done=done)
+    finally:
+        host.run("--destroy")
+        for thing in reversed(put):
+            typed(host, thing.take)
+    same(bare, host)
