@@ -35,6 +35,7 @@ _EXIT = (
     (6, "Something of others is in the way."),
     (64, "Wrong command line."),
     (65, "The site file is wrong."),
+    (128, "And the number of a signal: it ended the run, which says what has become of the host."),
 )
 _FILES = (
     ("/etc/netplan-tproxy/site.yaml", "The site file, unless another is named."),
