@@ -85,4 +85,6 @@ def _reporter(args: argparse.Namespace, command: Command, console: Console) -> R
 
     in_place = sys.stdout is not None and sys.stdout.isatty()
     style = wanted(args.color, sys.stdout)
-    return LineReporter(console.say, console.complain, style, in_place=in_place)
+    return LineReporter(
+        console.say, console.complain, style, in_place=in_place, verbose=args.verbose
+    )

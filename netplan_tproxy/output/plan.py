@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections import Counter
+from collections.abc import Iterator, Sequence
 
 from netplan_tproxy.output.style import PLAIN, Style
 from netplan_tproxy.output.text import cut, moment, wrapped
@@ -11,22 +13,25 @@ from netplan_tproxy.resource.values import Plan
 from netplan_tproxy.system.text import printable
 
 _FIRST = ("host", "lo")
+# Kinds that nobody but this tool has a word for.
+_INNER = frozenset({"map", "program", "set"})
 _DIGEST = re.compile(r"\b(set [0-9a-f]{8})[0-9a-f]{8}\b")
 
 
-def plan_lines(plan: Plan, style: Style = PLAIN) -> list[str]:
-    """Give a whole plan for people, the counts last."""
-    return lines(plan_report(plan), style)
+def plan_lines(plan: Plan, style: Style = PLAIN, *, whole: bool = False) -> list[str]:
+    """Give a plan for people, the counts last."""
+    return lines(plan_report(plan), style, whole=whole)
 
 
-def lines(report: Report, style: Style = PLAIN) -> list[str]:
+def lines(report: Report, style: Style = PLAIN, *, whole: bool = False) -> list[str]:
     """Give a plan's report for people: by interface, at most 80 columns, the counts last.
 
-    Where nothing but the host is concerned no heading says so.
+    Where nothing but the host is concerned no heading says so. Several maps, programs and
+    sets are one line, unless it is to be the ``whole`` plan.
     """
     paint = {"add": style.add, "change": style.change, "remove": style.remove}
     groups: dict[str, list[str]] = {}
-    for change in report["changes"]:
+    for change in report["changes"] if whole else _folded(report["changes"]):
         first, *rest = wrapped(f"{SIGNS[change['action']]} {_shown(change)}")
         sign, text = first[0], first[1:]
         block = [paint[change["action"]](sign) + text, *rest]
@@ -40,6 +45,25 @@ def lines(report: Report, style: Style = PLAIN) -> list[str]:
     for group in sorted(groups, key=_place):
         found += [style.bold(f"{group}:"), *groups[group], ""]
     return [*found, summary(report)]
+
+
+def _folded(changes: Sequence[Report]) -> Iterator[Report]:
+    """Give one entry for all maps, programs and sets that fare alike; one alone stays itself."""
+    alike: dict[str, Counter[str]] = {}
+    for change in changes:
+        if change["kind"] in _INNER:
+            alike.setdefault(change["action"], Counter())[change["kind"]] += 1
+    told: set[str] = set()
+    for change in changes:
+        action = change["action"]
+        counts = alike.get(action, Counter())
+        if change["kind"] not in _INNER or counts.total() == 1:
+            yield change
+        elif action not in told:
+            told.add(action)
+            parts = [f"{counts[kind]} {kind}{'s' * (counts[kind] > 1)}" for kind in counts]
+            title = f"datapath: {', '.join(parts)}"
+            yield {**change, "title": title, "before": None, "after": None}
 
 
 def diff_lines(report: Report, style: Style = PLAIN) -> list[str]:
@@ -69,7 +93,7 @@ def summary(report: Report) -> str:
 
 def _shown(entry: Report) -> str:
     """Of a long value only the parts that differ, and of a digest enough to see that."""
-    if entry["action"] != "change":
+    if entry["action"] != "change" or entry["before"] is None:
         return _DIGEST.sub(r"\1", words(entry))
     before, after = entry["parts"]["before"], entry["parts"]["after"]
     gone = [part for part in before if part not in after]

@@ -47,12 +47,19 @@ class LineReporter:
     """For people: ``say`` prints to standard output, ``complain`` to standard error."""
 
     def __init__(
-        self, say: Say, complain: Say, style: Style = PLAIN, *, in_place: bool = False
+        self,
+        say: Say,
+        complain: Say,
+        style: Style = PLAIN,
+        *,
+        in_place: bool = False,
+        verbose: bool = False,
     ) -> None:
         self._print = say
         self.in_place = in_place
         self._complain = complain
         self._style = style
+        self._verbose = verbose
 
     def say(self, line: str) -> None:
         """Print it, with nothing in it that a terminal acts on."""
@@ -60,7 +67,7 @@ class LineReporter:
 
     def plan(self, report: Report) -> None:
         """Show a plan."""
-        self.show(plan_text.lines(report, self._style))
+        self.show(plan_text.lines(report, self._style, whole=self._verbose))
 
     def site_diff(self, report: Report) -> None:
         """Show a difference of files."""

@@ -128,7 +128,7 @@ def test_drift_of_each_part_is_shown_and_repaired(machine: Host, cgroup: Path) -
         "program fast_msg": unpin_msg,
     }.items():
         gone(machine, cgroup)
-        shown = machine.apply("--dry-run")
+        shown = machine.apply("--dry-run", "-v")
         assert [line for line in shown.changes if part in line], (part, shown)
         assert machine.apply("--check").code == 2
         machine.applied()

@@ -38,8 +38,15 @@ class Run(NamedTuple):
     err: str
 
     @property
+    def total(self) -> int:
+        """How many changes its last line says that there are."""
+        return sum(
+            int(number) for number in re.findall(r"(\d+) to (?:add|change|remove)", self.out[-1])
+        )
+
+    @property
     def changes(self) -> list[str]:
-        """The lines that say what is changed."""
+        """The lines that say what is changed; with ``-v`` one each."""
         return [line for line in self.out if line[:2] in {"+ ", "~ ", "- "}]
 
 

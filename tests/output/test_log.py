@@ -33,7 +33,7 @@ def host(lab: Lab, tmp_path: Path) -> Iterator[Host]:
 
 
 def test_every_change_is_logged_and_the_plan_stays_on_standard_output(host: Host) -> None:
-    quiet = host.spawn(str(host.site), "--dry-run")
+    quiet = host.spawn(str(host.site), "--dry-run", "-v")
     done = host.spawn(str(host.site), "-v")
     assert done.out == quiet.out
     logged = [line.partition(" ms  ")[2] for line in done.err.splitlines()]

@@ -61,7 +61,7 @@ plans = st.builds(
 @settings(max_examples=150, deadline=None)
 @given(plans)
 def test_any_plan_is_shown_whole_in_80_columns_and_counted(plan: Plan) -> None:
-    shown = render.plan_lines(plan)
+    shown = render.plan_lines(plan, whole=True)
     assert all(len(line) <= 80 for line in shown)
     assert all(line == line.rstrip() for line in shown)
     signs = [line[0] for line in shown[:-1] if re.match(r"[+~=-] ", line)]
@@ -73,8 +73,26 @@ def test_any_plan_is_shown_whole_in_80_columns_and_counted(plan: Plan) -> None:
 
 @settings(max_examples=100, deadline=None)
 @given(plans)
+def test_maps_programs_and_sets_are_one_line_for_each_sign_and_the_rest_is_as_it_was(
+    plan: Plan,
+) -> None:
+    brief = render.plan_lines(plan)
+    inner = [one for one in plan.changes if one.id.kind in {"map", "program", "set"}]
+    folded = [line for line in brief if re.match(r"[+~-] datapath: ", line)]
+    assert len(folded) <= 3
+    told = sum(int(number) for line in folded for number in re.findall(r"(\d+) [mps]", line))
+    alone = [line for line in brief if re.match(r"[+~-] (map|program|set)\b", line)]
+    assert told + len(alone) == len(inner)
+    outer = Plan(tuple(one for one in plan.changes if one not in inner), plan.satisfied, plan.kept)
+    kept = [line for line in render.plan_lines(outer, whole=True)[:-1] if line[:1] in "+~-="]
+    assert all(line in brief for line in kept)
+    assert brief[-1] == render.plan_lines(plan, whole=True)[-1]
+
+
+@settings(max_examples=100, deadline=None)
+@given(plans)
 def test_what_belongs_to_an_interface_stands_below_its_name(plan: Plan) -> None:
-    shown = render.plan_lines(plan)[:-1]
+    shown = render.plan_lines(plan, whole=True)[:-1]
     heads = [line[:-1] for line in shown if re.fullmatch(r"[\w-]+:", line)]
     subjects = [change.subject for change in plan.changes]
     groups = {one.group for one in (*subjects, *plan.satisfied, *(one for one, _ in plan.kept))}
@@ -92,8 +110,10 @@ def test_what_belongs_to_an_interface_stands_below_its_name(plan: Plan) -> None:
 @settings(max_examples=50, deadline=None)
 @given(plans)
 def test_colours_change_no_character(plan: Plan) -> None:
-    painted = render.plan_lines(plan, Style(on=True))
-    assert [re.sub(r"\033\[\d+m", "", line) for line in painted] == render.plan_lines(plan)
+    painted = render.plan_lines(plan, Style(on=True), whole=True)
+    assert [re.sub(r"\033\[\d+m", "", line) for line in painted] == render.plan_lines(
+        plan, whole=True
+    )
 
 
 def test_the_order_within_an_interface_is_that_of_the_changes() -> None:

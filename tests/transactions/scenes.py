@@ -96,7 +96,7 @@ def from_outside(host: Host, *arguments: str) -> list[str]:
 
 
 def changes(lines: list[str]) -> int:
-    return len(Run(0, lines, "").changes)
+    return Run(0, lines, "").total
 
 
 def ip_netns_exec() -> None:

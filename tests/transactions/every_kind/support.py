@@ -86,7 +86,7 @@ def old_sources() -> None:
 
 def steps(host: Host, *arguments: str) -> int:
     """How many changes this run would make."""
-    return len(host.run(*arguments, "--dry-run").changes)
+    return host.run(*arguments, "--dry-run").total
 
 
 def same(expected: Snapshot, now: Snapshot, where: object) -> None:

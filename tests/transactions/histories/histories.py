@@ -79,7 +79,7 @@ def play(host: Host, first: str, second: str, step: int, *, done: bool) -> None:
 
 def fail_on_the_way(host: Host, step: int, *, done: bool) -> None:
     """Let one step of the way to the site file fail, if it has any."""
-    steps = len(host.apply("--dry-run").changes)
+    steps = host.apply("--dry-run").total
     if not steps:
         return
     with pytest.MonkeyPatch.context() as patch:
