@@ -74,7 +74,7 @@ def test_in_place_each_picture_goes_over_the_last_one_and_fits_the_height(
     once(lambda: next(rounds), said.append, Interrupts(), in_place=True, pause=pause)
     first, second = said
     assert first.startswith("\033[H\033[J")
-    assert first.total("\n") == 9
+    assert first.count("\n") == 9
     assert "… 22 more lines" in first
     assert second == "\033[Hshort\033[K\n\033[J"
 
