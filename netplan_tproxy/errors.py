@@ -104,6 +104,27 @@ class NotPutBackError(TproxyError):
     code = "not-put-back"
 
 
+class NothingPendingError(TproxyError):
+    """Nothing awaits its confirmation, or not the run that was named."""
+
+    exit_code = 7
+    code = "nothing-pending"
+
+
+class OtherRunError(TproxyError):
+    """Another run than the one that was named awaits its confirmation."""
+
+    exit_code = 8
+    code = "other-run"
+
+
+class TooLateError(TproxyError):
+    """The time to confirm is over: the change is going back."""
+
+    exit_code = 9
+    code = "too-late"
+
+
 class KernelError(TproxyError):
     """The kernel refused one operation; ``errno`` is its answer."""
 

@@ -51,8 +51,10 @@ def parser() -> argparse.ArgumentParser:
 def _add_commands(parser: argparse.ArgumentParser) -> None:
     mode = parser.add_mutually_exclusive_group()
     mode.add_argument("--dry-run", action="store_true", help="show the plan, touch nothing")
-    mode.add_argument("--commit", action="store_true", help="keep what --confirm is waiting for")
-    mode.add_argument("--rollback", action="store_true", help="take it back at once")
+    mode.add_argument(
+        "--commit", nargs="?", const="", metavar="RUN", help="keep what --confirm is waiting for"
+    )
+    mode.add_argument("--rollback", nargs="?", const="", metavar="RUN", help="take it back at once")
     mode.add_argument(
         "--check", action="store_true", help="exit 2 if the kernel differs, touch nothing"
     )
@@ -93,6 +95,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         metavar="SECONDS",
         type=values.wait,
         help="go back unless confirmed (Enter, or --commit elsewhere) in time",
+    )
+    parser.add_argument(
+        "--detach",
+        action="store_true",
+        help="with --confirm: do not wait; say which run is to be confirmed, and until when",
     )
     parser.add_argument(
         "--probe",
@@ -160,7 +167,7 @@ def command_of(args: argparse.Namespace) -> str:
     """Name the command that was asked for (``commands.table``)."""
     flags = ("dry_run", "check", "commit", "rollback", "status", "doctor", "install_service")
     for flag in flags:
-        if getattr(args, flag):
+        if getattr(args, flag) not in {None, False}:
             return flag.replace("_", "-")
     if args.completion:
         return "completion"
@@ -180,6 +187,8 @@ def options_of(args: argparse.Namespace) -> Options:
         state_dir=args.state_dir or defaults.state_dir,
         lock_timeout=args.lock_timeout,
         confirm=args.confirm,
+        detach=args.detach,
+        run=args.commit or args.rollback or "",
         probes=tuple(args.probe),
         adopt=args.adopt,
         diff=args.diff,

@@ -48,6 +48,8 @@ def _run(
     command = COMMANDS[command_of(args)]
     if not (command.plans or command.inspects) and (args.destroy or args.confirm is not None):
         parser().error("--destroy and --confirm go with an apply alone")
+    if args.detach and (args.confirm is None or command.name != "apply"):
+        parser().error("--detach goes with --confirm, in an apply")
     if args.verbose:
         from netplan_tproxy.output.log import to_stderr  # noqa: PLC0415
 

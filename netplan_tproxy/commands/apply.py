@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import partial
 
 from netplan_tproxy.checks.run import asked_before
-from netplan_tproxy.commands import confirm
+from netplan_tproxy.commands import confirm, held
 from netplan_tproxy.commands.options import Environment, Options
 from netplan_tproxy.commands.plan import record, shown_plan, untouched, wanted
 from netplan_tproxy.commands.rollback import go_back
@@ -18,6 +18,7 @@ from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.output.progress import busy
 from netplan_tproxy.reconcile import transaction
 from netplan_tproxy.reconcile.outcome import APPLIED, HELD
+from netplan_tproxy.reconcile.report import pending_report
 from netplan_tproxy.reconcile.session import Session, opened
 from netplan_tproxy.resource.values import Change, Ledger, Plan
 from netplan_tproxy.site.model import Site
@@ -34,12 +35,14 @@ def carry_out(options: Options, environment: Environment) -> int:
         with opened(options.state_dir, say, interrupts, adopt=options.adopt) as session:
             with session.state.lock(options.lock_timeout):
                 session.set_damage_aside()
-                confirm.refuse_while_pending(session.state)
+                held.refuse_while_pending(session.state)
                 if session.state.pending() is not None:  # its watchdog is gone
                     go_back(session, environment)
-                held = _Apply(session, site, options, environment).run()
-            if held is not None:
-                confirm.await_confirmation(session.state, held, say)
+                waiting = _Apply(session, site, options, environment).run()
+            if waiting is not None and options.detach:
+                environment.reporter.pending(pending_report(waiting.pending))
+            elif waiting is not None:
+                confirm.await_confirmation(session.state, waiting, say)
                 environment.outcome.now = APPLIED
     except KernelError as refusal:
         raise untouched(refusal) from refusal
@@ -53,7 +56,7 @@ class _Apply:
     options: Options
     environment: Environment
 
-    def run(self) -> confirm.Held | None:
+    def run(self) -> held.Held | None:
         """Plan, show the plan and carry it out; give what awaits its confirmation then."""
         session, state = self.session, self.session.state
         owned = session.owned()
@@ -68,30 +71,30 @@ class _Apply:
         _settle(session, plan.ledger or {})
         return None
 
-    def _execute(self, plan: Plan, owned: Ledger, new: SiteRecord | None) -> confirm.Held | None:
+    def _execute(self, plan: Plan, owned: Ledger, new: SiteRecord | None) -> held.Held | None:
         session, say = self.session, self.environment.reporter.say
         if self.site is not None:
             _warn_of_networkd(say)
         checks = [*self.options.checks, *(self.site.checks if self.site else ())]
         accept = asked_before(checks, say)
-        held: list[confirm.Held] = []
+        holds: list[held.Held] = []
         try:
             transaction.execute(
                 plan, session.kinds, session.kernel, session.state, self.environment.interrupts,
                 building=partial(busy, "building maps and programs"),
                 accept=accept,
-                finish=self._finish(plan.ledger or {}, new, held),
+                finish=self._finish(plan.ledger or {}, new, holds),
             )  # fmt: skip
         except RolledBackError:
             with contextlib.suppress(TproxyError):
                 transaction.settle(owned, session.kinds, session.kernel)
             raise
-        if not held:
+        if not holds:
             _settle(session, plan.ledger or {})
-        return held[0] if held else None
+        return holds[0] if holds else None
 
     def _finish(
-        self, ledger: Ledger, new: SiteRecord | None, held: list[confirm.Held]
+        self, ledger: Ledger, new: SiteRecord | None, holds: list[held.Held]
     ) -> Callable[[Sequence[Change]], None]:
         """Give what makes a change the truth, or what holds it until it is confirmed."""
         state, seconds = self.session.state, self.options.confirm
@@ -104,7 +107,7 @@ class _Apply:
 
         def hold(made: Sequence[Change]) -> None:
             undo = partial(_undo, self.session, made)
-            held.append(confirm.hold(state, ledger, new, seconds or 0.0, undo))
+            holds.append(held.hold(state, ledger, new, seconds or 0.0, undo))
             outcome.now = HELD
 
         return commit if seconds is None else hold

@@ -26,7 +26,8 @@ DOCTOR, INSTALL_SERVICE, COMPLETION = "doctor", "install-service", "completion"
 class Options:
     """What the command line asks for.
 
-    ``lock_timeout``, ``confirm`` and ``watch`` in seconds; ``site_named``: the user named it.
+    ``lock_timeout``, ``confirm`` and ``watch`` in seconds; ``site_named``: the user named it;
+    ``detach``: do not wait for the confirmation; ``run``: the one to commit or roll back.
     """
 
     command: str = APPLY
@@ -36,6 +37,8 @@ class Options:
     state_dir: str = DEFAULT_STATE
     lock_timeout: float = 10.0
     confirm: float | None = None
+    detach: bool = False
+    run: str = ""
     probes: tuple[str, ...] = ()
     adopt: bool = False
     diff: bool = False

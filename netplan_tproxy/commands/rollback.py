@@ -1,8 +1,8 @@
-"""``--rollback``: take back what awaits its confirmation, or what a killed run began."""
+"""``--rollback [RUN]``: take back what awaits its confirmation, or what a killed run began."""
 
 from __future__ import annotations
 
-from netplan_tproxy.commands import confirm
+from netplan_tproxy.commands.held import gone_back, named
 from netplan_tproxy.commands.options import Environment, Options
 from netplan_tproxy.commands.plan import untouched
 from netplan_tproxy.errors import KernelError
@@ -11,15 +11,20 @@ from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.kinds import all_kinds
 from netplan_tproxy.reconcile.report import plan_report
 from netplan_tproxy.reconcile.session import Session, opened, refuse_impossible
+from netplan_tproxy.reconcile.transaction import put_back
+from netplan_tproxy.state.pending import Pending
 from netplan_tproxy.state.state import State
 
 
 def carry_out(options: Options, environment: Environment) -> int:
-    """Take it back. Raises TproxyError when there is nothing to take back."""
+    """Take it back. Raises TproxyError where there is nothing to take back."""
     require_privileges()
     say, interrupts = environment.reporter.say, environment.interrupts
     state = State(options.state_dir, netns_cookie(), all_kinds())
-    if confirm.rollback(state, options.lock_timeout, say):
+    pending = asked_back(state, options.lock_timeout, options.run)
+    if pending is not None:
+        with state.pending_mark() as mark:
+            say(put_back(gone_back(state, pending, mark)))
         return 0
     try:
         with (
@@ -31,6 +36,16 @@ def carry_out(options: Options, environment: Environment) -> int:
     except KernelError as refusal:
         raise untouched(refusal) from refusal
     return 0
+
+
+def asked_back(state: State, lock_timeout: float, run: str = "") -> Pending | None:
+    """Let the time of what awaits its confirmation be over; None without a watchdog to ask."""
+    with state.lock(lock_timeout):
+        pending = named(state, run)
+        if pending is None or not pending.watchdog.alive:
+            return None
+        state.hold(pending.ledger, pending.site, 0.0, pending.watchdog)
+        return pending
 
 
 def go_back(session: Session, environment: Environment) -> None:

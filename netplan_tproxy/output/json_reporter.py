@@ -35,6 +35,10 @@ class JsonReporter:
         """Keep the difference."""
         self._body["diff"] = report
 
+    def pending(self, report: Report) -> None:
+        """Keep what awaits its confirmation."""
+        self._body["pending"] = report
+
     def rendered(self, report: Report, lines: Printer, code: int = 0) -> Sequence[str]:
         """Give the report's own document."""
         del lines

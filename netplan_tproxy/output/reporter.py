@@ -30,6 +30,9 @@ class Reporter(Protocol):
     def site_diff(self, report: Report) -> None:
         """Show how the file differs from the one applied last (``site_record.diff_report``)."""
 
+    def pending(self, report: Report) -> None:
+        """Show what awaits its confirmation (``reconcile.report.pending_report``)."""
+
     def rendered(self, report: Report, lines: Printer, code: int = 0) -> Sequence[str]:
         """Give what stands for a report: ``lines`` of it, or its document."""
 
@@ -72,6 +75,12 @@ class LineReporter:
     def site_diff(self, report: Report) -> None:
         """Show a difference of files."""
         self.show(plan_text.diff_lines(report, self._style))
+
+    def pending(self, report: Report) -> None:
+        """Say until when, and how it is kept."""
+        seconds, deadline, run = report["seconds"], report["deadline"], report["run"]
+        self.say(f"goes back in {seconds:.0f} s, at {deadline}, unless you confirm it:")
+        self.say(f"tproxy-apply --commit {run}")
 
     def rendered(self, report: Report, lines: Printer, code: int = 0) -> Sequence[str]:
         """Give the lines."""

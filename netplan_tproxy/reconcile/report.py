@@ -1,12 +1,15 @@
-"""Changes and plans in words, and as values for a printer or a JSON document. Pure."""
+"""Changes and plans in words, and as values for a printer or a JSON document."""
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from typing import Any
 
 from netplan_tproxy.resource.values import Change, Plan, Resource
+from netplan_tproxy.state.pending import Pending
 from netplan_tproxy.system.text import printable
 
 Report = Mapping[str, Any]
@@ -30,6 +33,16 @@ def plan_report(plan: Plan) -> dict[str, Any]:
         "present": [_kept(resource, "already there (not ours)") for resource in plan.satisfied],
         "kept": [_kept(resource, f"left as it is: {why}") for resource, why in plan.kept],
         "counts": {action: kinds[action] for action in SIGNS},
+    }
+
+
+def pending_report(pending: Pending) -> dict[str, Any]:
+    """Give what awaits its confirmation as JSON values; ``deadline`` as in RFC 3339."""
+    deadline = datetime.fromtimestamp(time.time() + pending.left, tz=UTC)
+    return {
+        "run": pending.run,
+        "deadline": deadline.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "seconds": round(pending.left, 1),
     }
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.wanted import Wanted
-from netplan_tproxy.errors import ConflictError, DamagedError, TproxyError
+from netplan_tproxy.errors import ConflictError, DamagedError, NothingPendingError, TproxyError
 from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.kinds import all_kinds
 from netplan_tproxy.reconcile import transaction
@@ -90,7 +90,7 @@ class Session:
         begun = self.state.interrupted()
         if self.state.pending() is None and not begun:
             message = "nothing awaits its confirmation, and no run was cut short"
-            raise TproxyError(message)
+            raise NothingPendingError(message)
         committed = {identity: mine.ours for identity, mine in self.state.ledger().items()}
         plan = self.plan_to(committed, self.owned())
         live = transaction.observe(self.kinds, self.kernel, [change.subject for change in begun])

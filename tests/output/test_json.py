@@ -54,7 +54,7 @@ def test_each_mode_prints_one_document(host: Host) -> None:
     assert seen == {
         "--status 0": "status", "site --dry-run 0": "dry-run", "site --check 2": "check",
         "site 0": "apply", "site --check 0": "check", "--explain 1.1.1.1:443 0": "explain",
-        "--doctor site 1": "doctor", "--commit 1": "commit", "--rollback 1": "rollback",
+        "--doctor site 1": "doctor", "--commit 7": "commit", "--rollback 7": "rollback",
         "--destroy --dry-run 0": "dry-run", "--destroy 0": "destroy",
     }  # fmt: skip
 
