@@ -41,7 +41,9 @@ def schema_problems(root: Node) -> list[Problem]:
             unknown += [(places[path][0], path, refusal) for path in paths]
         elif absent := _absent(refusal):
             for keys in absent:
-                problem = Problem(at, (*refusal.path, keys[0]), missing_text(keys[0], refusal))
+                problem = Problem(
+                    at, (*refusal.path, keys[0]), missing_text(keys[0], refusal.schema)
+                )
                 missing.append((problem, {(*refusal.path, key) for key in keys}))
         else:
             unfit.append(Problem(at, refusal.path, unfit_text(node, refusal)))
