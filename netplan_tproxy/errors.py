@@ -61,15 +61,29 @@ class SiteProblem:
         return ": ".join(part for part in (str(self.place), self.path, self.message) if part)
 
 
+MOST_SHOWN = 20  # of the problems of a site file
+
+
 class SiteError(TproxyError):
-    """The site file is wrong, or asks for what this host does not have."""
+    """The site file is wrong, or asks for what this host does not have.
+
+    ``problems`` are all of them, ``shown`` the first ``MOST_SHOWN``, with how many more there are.
+    The message has a line for each that is shown.
+    """
 
     exit_code = 65
     code = "site"
 
     def __init__(self, problems: Sequence[SiteProblem]) -> None:
         self.problems = tuple(problems)
-        super().__init__("\n".join(map(str, self.problems)))
+        self.shown = self.problems[:MOST_SHOWN]
+        more = len(self.problems) - MOST_SHOWN
+        if more > 0:
+            file = Place(self.problems[0].place.file)
+            self.shown += (
+                SiteProblem(file, "", f"and {more} more problem{'s' if more > 1 else ''}"),
+            )
+        super().__init__("\n".join(map(str, self.shown)))
 
 
 class LockedError(TproxyError):

@@ -18,9 +18,9 @@ def envelope(mode: str, code: int, body: Mapping[str, object]) -> str:
 
 
 def errors_of(error: TproxyError) -> list[dict[str, Any]]:
-    """Return what went wrong: an entry a problem, or a line of the message, each with its code."""
+    """Return what went wrong, an entry a line of the message, each with its code."""
     if isinstance(error, SiteError):
-        return [{"code": error.code, **_problem(problem)} for problem in error.problems]
+        return [{"code": error.code, **_problem(problem)} for problem in error.shown]
     return [{"code": error.code, "message": line} for line in str(error).splitlines()]
 
 

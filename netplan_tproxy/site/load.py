@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from netplan_tproxy.errors import Place, SiteError, SiteProblem
 from netplan_tproxy.site.build import build
+from netplan_tproxy.site.recognition import looks_like_a_site_file, without_quotes
 from netplan_tproxy.site.schema.problems import schema_problems
 from netplan_tproxy.site.yaml.document import compose
 from netplan_tproxy.site.yaml.nodes import NOWHERE, Mapping
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from netplan_tproxy.site.model import Site
+    from netplan_tproxy.site.yaml.document import Document
     from netplan_tproxy.site.yaml.problem import Path, Position
 
 
@@ -36,20 +38,30 @@ def parse(text: str, source: str) -> Site:
     Raises SiteError as ``load`` does.
     """
     document = compose(text)
+    site, problems = _site(document, source)
+    if site is None or problems:
+        if not looks_like_a_site_file(text, document.root):
+            problems = without_quotes(problems, document.root)
+        raise SiteError(_ordered(problems, source))
+    return site
+
+
+def _site(document: Document, source: str) -> tuple[Site | None, list[Problem]]:
     if document.root is None:
-        raise SiteError(_ordered(document.problems or (_EMPTY,), source))
-    shape = schema_problems(document.root)
+        return None, [*document.problems] or [_EMPTY]
     problems = [
         *document.problems,
-        *(problem for problem in shape if problem.path not in document.refused),
+        *(
+            problem
+            for problem in schema_problems(document.root)
+            if problem.path not in document.refused
+        ),
     ]
     if not isinstance(document.root, Mapping):
-        raise SiteError(_ordered(problems, source))
+        return None, problems
     bad = frozenset(problem.path for problem in problems)
     site, wrong = build(document.root, bad, source)
-    if problems or wrong:
-        raise SiteError(_ordered((*problems, *wrong), source))
-    return site
+    return site, [*problems, *wrong]
 
 
 _EMPTY = Problem(NOWHERE, (), "is empty, would be such as 'version: 1' and keys interfaces, proxy")

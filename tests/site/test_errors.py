@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from netplan_tproxy.datapath.host import Facts
-from netplan_tproxy.errors import Place, SiteError, SiteProblem
+from netplan_tproxy.errors import MOST_SHOWN, Place, SiteError, SiteProblem
 from netplan_tproxy.output.document import errors_of
 from netplan_tproxy.reconcile.preflight import require_facts
 from netplan_tproxy.site.load import load, parse
@@ -82,3 +82,16 @@ def test_what_the_host_lacks_has_its_place_in_the_file() -> None:
         ),
     )
     assert [entry["line"] for entry in errors_of(caught.value)] == [5, 6]
+
+
+def test_of_many_problems_the_first_are_shown_and_the_rest_counted() -> None:
+    for count in (MOST_SHOWN, MOST_SHOWN + 1, MOST_SHOWN + 300):
+        with pytest.raises(SiteError) as caught:
+            parse(_HEAD + "".join(f"key{n}: 1\n" for n in range(count)), "s.yaml")
+        lines, entries = str(caught.value).splitlines(), errors_of(caught.value)
+        assert len(caught.value.problems) == count
+        assert lines[:MOST_SHOWN] == list(map(str, caught.value.problems[:MOST_SHOWN]))
+        assert [entry["line"] for entry in entries[:MOST_SHOWN]] == list(range(4, 24))
+        more = {0: [], 1: ["s.yaml: and 1 more problem"], 300: ["s.yaml: and 300 more problems"]}
+        assert lines[MOST_SHOWN:] == more[count - MOST_SHOWN]
+        assert [entry["message"] for entry in entries[MOST_SHOWN:]] == lines[MOST_SHOWN:]

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netplan_tproxy.errors import SiteError
+from netplan_tproxy.output.document import errors_of
 from netplan_tproxy.site.load import load
+from netplan_tproxy.site.sections import network_files
 from netplan_tproxy.site.sections.network_files import SHOWN_LINES
-from netplan_tproxy.site.yaml import source
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -76,7 +77,7 @@ def test_a_line_is_named_by_a_path_that_can_be_opened(
     with pytest.raises(SiteError) as caught:
         load("conf/site.yaml")
     (line,) = map(str, caught.value.problems)
-    assert line.startswith("conf/a.txt:2: 'wrong' is not a network")
+    assert line.startswith("conf/a.txt:2: is not a network")
 
 
 @pytest.mark.timeout(5)
@@ -89,7 +90,7 @@ def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> Non
 
 def test_a_file_over_16_mib_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "large.txt").open("wb") as file:
-        file.truncate(source.MAX_BYTES + 1)
+        file.truncate(network_files.MAX_BYTES + 1)
     (line,) = _problems(_site(tmp_path, "large.txt"))
     assert line.endswith("is larger than 16 MiB, would be one network a line")
 
@@ -112,7 +113,7 @@ def test_a_wrong_line_cannot_act_on_the_terminal(tmp_path: Path) -> None:
 def test_lines_end_where_an_editor_ends_them(tmp_path: Path) -> None:
     (tmp_path / "a.txt").write_bytes("10.0.0.0/8 # a\x0bb\u2028c\x85d\r\n\x0cwrong\n".encode())
     (line,) = _problems(_site(tmp_path, "a.txt"))
-    assert line.startswith(f"{tmp_path}/a.txt:2: 'wrong'")
+    assert line.startswith(f"{tmp_path}/a.txt:2: is not a network")
 
 
 def test_networks_of_the_list_and_of_the_files_add_up(tmp_path: Path) -> None:
@@ -133,3 +134,58 @@ def test_an_empty_file_names_nothing_to_leave_alone_but_cannot_be_all_there_is_t
     assert load(_site(tmp_path, "empty.txt")).policy.bypass_to == ()
     (line,) = _problems(_site(tmp_path, "empty.txt", "intercept"))
     assert "nothing would be intercepted" in line
+
+
+@pytest.mark.timeout(20)
+def test_of_a_file_that_is_wrong_all_through_the_end_is_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_files, "MOST_WRONG_LINES", 100)
+    (tmp_path / "page.txt").write_text("<html>\n" * 1000, encoding="ascii")
+    lines = _problems(_site(tmp_path, "page.txt"))
+    assert f" at least {100 - SHOWN_LINES} more lines are wrong" in lines[-1]
+
+
+def test_files_that_are_too_much_together_are_not_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(network_files, "MAX_TOTAL_BYTES", 3 * 11)
+    for name in "abcde":
+        (tmp_path / name).write_text("10.0.0.0/8\n", encoding="ascii")
+    assert load(_site(tmp_path, "a, b, c")).policy.bypass_to
+    (tmp_path / "e").unlink()
+    fourth, fifth = _problems(_site(tmp_path, "a, b, c, d, e"))
+    for path, line in (("d", fourth), ("e", fifth)):
+        assert f"/{path}: makes more than " in line
+        assert "with the files before it" in line
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize(
+    ("path", "what"),
+    [
+        ("/proc/kmsg", "is not stored but made by the kernel when it is read"),
+        ("/dev/zero", "is a device"),
+        ("/", "is a directory"),
+    ],
+)
+def test_what_is_no_file_is_refused_unread(tmp_path: Path, path: str, what: str) -> None:
+    (line,) = _problems(_site(tmp_path, path))
+    assert f": bypass.to_files[0]: {path}: {what}, would be " in line
+
+
+@pytest.mark.parametrize("section", ["intercept", "bypass"])
+def test_nothing_of_what_is_in_a_file_is_shown(tmp_path: Path, section: str) -> None:
+    secrets = [
+        "toor:$y$j9T$F5:19000:0:99999:7:::",
+        "192.0.2.77/24",
+        "::ffff:198.51.100.7",
+        "s3cret",
+    ]
+    (tmp_path / "shadow").write_text("\n".join(secrets), encoding="ascii")
+    with pytest.raises(SiteError) as caught:
+        load(_site(tmp_path, "shadow", section))
+    error = caught.value
+    assert [problem.inside and problem.inside.line for problem in error.problems] == [1, 2, 3, 4]
+    shown = f"{error}{error.problems}{errors_of(error)}"
+    assert not [word for word in ("toor", "y$j9T", "192.0.2", "198.51", "s3cret") if word in shown]

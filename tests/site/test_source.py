@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
 import os
+import pathlib
+import signal
 import socket
 from typing import TYPE_CHECKING
 
@@ -63,7 +66,7 @@ def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert line == ": cannot be read, permission denied, would be a readable site file"
 
 
-def test_a_file_over_16_mib_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_file_over_2_mib_is_not_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     path = tmp_path / "large.yaml"
     with path.open("wb") as file:
         file.truncate(source.MAX_BYTES + 1)
@@ -72,17 +75,51 @@ def test_a_file_over_16_mib_is_not_read(tmp_path: Path, monkeypatch: pytest.Monk
         pytest.fail("opened")
 
     monkeypatch.setattr(os, "open", fail)
-    assert _only_line(path) == ": is larger than 16 MiB, would be a few lines of YAML"
+    assert _only_line(path) == ": is larger than 2 MiB, would be a few lines of YAML"
 
 
 def test_a_file_whose_size_is_not_told_is_read_up_to_the_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(source, "_check_kind", lambda *_arguments: None)
+    assert "is larger than" in _only_line("/proc/self/pagemap")  # it is 256 GiB long
+
+
+@pytest.mark.timeout(5)
+@pytest.mark.parametrize("path", ["/proc/kmsg", "/proc/self/environ", "/proc/self/pagemap"])
+def test_what_the_kernel_makes_up_is_not_even_opened(
+    path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Reading /proc/kmsg takes lines away from the kernel's log, or waits for some.
+    monkeypatch.setattr(os, "open", lambda *_arguments: pytest.fail("opened"))
+    line = _only_line(path)
+    assert line == ": is not stored but made by the kernel when it is read, would be a stored file"
+
+
+@pytest.mark.timeout(5)
+def test_a_file_that_somebody_has_a_lease_on_is_not_waited_for(tmp_path: Path) -> None:
+    path = tmp_path / "leased.yaml"
+    path.write_text("version: 1\n", encoding="utf-8")
+    told = signal.signal(signal.SIGIO, signal.SIG_IGN)  # how the kernel asks to give the lease up
+    try:
+        with path.open("r+b") as holder:
+            fcntl.fcntl(holder, fcntl.F_SETLEASE, fcntl.F_WRLCK)
+            line = _only_line(path)
+    finally:
+        signal.signal(signal.SIGIO, told)
+    assert line.startswith(": cannot be read, resource temporarily unavailable")
+
+
+@pytest.mark.timeout(5)
+def test_a_name_that_is_exchanged_for_a_pipe_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    path = tmp_path / "large.yaml"
-    path.write_bytes(b"#" * 101)
-    monkeypatch.setattr(source, "MAX_BYTES", 100)
-    monkeypatch.setattr(source, "_check_regular", lambda _status: None)
-    assert "is larger than" in _only_line(path)
+    path = tmp_path / "pipe.yaml"
+    os.mkfifo(path)
+    regular = (tmp_path / "regular.yaml").absolute()
+    regular.write_text("version: 1\n", encoding="utf-8")
+    monkeypatch.setattr(pathlib.Path, "stat", lambda _path: os.stat(regular))  # noqa: PTH116
+    assert _only_line(path) == ": is a pipe, would be a regular file"
 
 
 @pytest.mark.parametrize(

@@ -116,9 +116,9 @@ def _equal(one: Any, other: Any) -> bool:
 
 
 def _unique(values: list[Any]) -> bool:
-    return not any(
-        _equal(one, other) for index, one in enumerate(values) for other in values[:index]
-    )
+    if any(isinstance(value, list | dict | float) for value in values):
+        raise UnsureError("uniqueItems")
+    return len({(type(value), value) for value in values}) == len(values)
 
 
 def _for_values(

@@ -34,9 +34,9 @@ def unknown_text(guess: str | None, refusal: Refusal) -> str:
     return "unknown key, would be " + ("one of " if len(known) > 1 else "") + ", ".join(known)
 
 
-def missing_text(key: str, refusal: Refusal) -> str:
-    """Return the message for a key that has to be there."""
-    example = flow(refusal.schema["properties"][key]["examples"][0])
+def missing_text(key: str, schema: dict[str, Any]) -> str:
+    """Return the message for a key that has to be in a map of this schema."""
+    example = flow(schema["properties"][key]["examples"][0])
     return f"missing, would be such as '{key}: {example}'"
 
 

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from netplan_tproxy.site.model import AF_INET6
 from netplan_tproxy.site.sections.routes import EVERYTHING, parse_table
-from netplan_tproxy.site.yaml.nodes import NOWHERE, Mapping
+from netplan_tproxy.site.yaml.nodes import NOWHERE, Mapping, section
 from netplan_tproxy.site.yaml.problem import Path, Position, Problem
 
 if TYPE_CHECKING:
@@ -20,6 +20,7 @@ def inconsistencies(site: Site, root: Mapping) -> list[Problem]:
 
 def _routes(site: Site, root: Mapping) -> list[Problem]:
     there = {(route.table, route.family) for route in site.routes}
+    tables = _tables(root)
     problems: dict[Path, Problem] = {}
     for rule in site.rules:
         if rule.mark != site.intercept_mark:
@@ -28,7 +29,8 @@ def _routes(site: Site, root: Mapping) -> list[Problem]:
             # With no route of theirs, marked packets are routed as if nobody had marked them.
             if family not in rule.families or (rule.table, family) in there:
                 continue
-            at, path = _table(root, rule.table)
+            path: Path = ("route_tables", str(rule.table))
+            at, path = tables.get(rule.table, (NOWHERE, path))
             name = "IPv6" if family == AF_INET6 else "IPv4"
             text = (
                 f"has no {name} route for the proxy's {name} listener, would have one such as "
@@ -38,21 +40,19 @@ def _routes(site: Site, root: Mapping) -> list[Problem]:
     return list(problems.values())
 
 
-def _table(root: Mapping, table: int) -> tuple[Position, Path]:
-    tables = root.child("route_tables")
-    entries = tables.entries if isinstance(tables, Mapping) else ()
-    for entry in entries:
-        if parse_table(entry.key) == table:
-            return entry.at, ("route_tables", entry.key)
-    return NOWHERE, ("route_tables", str(table))
+def _tables(root: Mapping) -> dict[int, tuple[Position, Path]]:
+    """Return place and path of each table that the file names, by number."""
+    return {
+        parse_table(entry.key): (entry.at, ("route_tables", entry.key))
+        for entry in section(root, "route_tables").entries
+    }
 
 
 def _protocols(site: Site, root: Mapping) -> list[Problem]:
     proxy = site.proxy
     there = {"tcp": proxy.tcp or proxy.tcp6, "udp": proxy.udp or proxy.udp6}
     named = site.policy.protocols
-    section = root.child("intercept")
-    entry = section.get("protocols") if isinstance(section, Mapping) else None
+    entry = section(root, "intercept").get("protocols")
     if named is None or entry is None or any(there[name] for name in named):
         return []
     text = (

@@ -41,11 +41,20 @@ class Network(NamedTuple):
         return f"{written(self.family, self.first)}/{self.length}"
 
 
-def parse_network(text: str) -> Network:
-    """Return the network, or the single address, in ``text``.
+class UnfitNetworkError(ValueError):
+    """What is wrong with a text that should be a network: the end of a message.
 
-    Raises ValueError with the end of a message.
+    ``kind`` says the same without a word of that text.
     """
+
+    def __init__(self, text: str, message: str, kind: str) -> None:
+        """Take the text, what is wrong with it, and the same without a word of it."""
+        super().__init__(f"{shown(text)} {message}")
+        self.kind = kind
+
+
+def parse_network(text: str) -> Network:
+    """Return the network, or the single address, in ``text``. Raises UnfitNetworkError."""
     address, slash, digits = text.partition("/")
     family = AF_INET6 if ":" in address else AF_INET
     bits = _BITS[family]
@@ -56,17 +65,18 @@ def parse_network(text: str) -> Network:
     except ValueError:
         fits = False
     if not fits:
-        message = f"{shown(text)} is not a network such as 10.0.0.0/8 or 2001:db8::/32"
-        raise ValueError(message)
+        kind = "is not a network such as 10.0.0.0/8 or 2001:db8::/32"
+        raise UnfitNetworkError(text, kind, kind)
     host = first & (1 << bits - length) - 1
     if host:
         right = Network(family, first ^ host, length), Network(family, first, bits)
-        message = f"{shown(text)} has host bits set, would be {right[0]} or {right[1]}"
-        raise ValueError(message)
+        message = f"has host bits set, would be {right[0]} or {right[1]}"
+        kind = "has host bits set, would be the network's first address or a single address"
+        raise UnfitNetworkError(text, message, kind)
     if family == AF_INET6 and is_mapped(first):
         ipv4 = Network(AF_INET, first - _MAPPED, length - 96)
-        message = f"{shown(text)} is IPv4 written as IPv6, would be {ipv4}"
-        raise ValueError(message)
+        message = f"is IPv4 written as IPv6, would be {ipv4}"
+        raise UnfitNetworkError(text, message, "is IPv4 written as IPv6, would be IPv4")
     return Network(family, first, length)
 
 

@@ -49,7 +49,7 @@ def read_rules(
     items = entry.value.items if isinstance(entry.value, Sequence) else ()
     rules: list[Rule] = []
     problems: list[Problem] = []
-    priorities: dict[tuple[int, int], int] = {}
+    priorities = _Priorities()
     for index, item in enumerate(items):
         if not isinstance(item, Mapping):
             continue
@@ -95,29 +95,41 @@ def _read_rule(
     return Rule(marks[str(named)], table, priority, families), []
 
 
-def _priority_problem(
-    item: Mapping, index: int, families: tuple[int, ...], seen: dict[tuple[int, int], int]
-) -> list[Problem]:
-    """Return what is wrong with the priority of rule ``index``; add it to ``seen``.
+class _Priorities:
+    """The priorities given so far. Each family has a list of rules of its own (ip-rule(8))."""
 
-    Each family has a list of rules of its own (ip-rule(8)).
-    """
+    def __init__(self) -> None:
+        self._rules: dict[tuple[int, int], int] = {}
+        self._free = DEFAULT_PRIORITY
+
+    def take(self, number: int, families: tuple[int, ...], index: int) -> int | None:
+        """Give ``number`` to rule ``index``. Return the rule that has it already, or None."""
+        owners = [self._rules.setdefault((family, number), index) for family in families]
+        return next((owner for owner in owners if owner != index), None)
+
+    def free(self) -> int:
+        """Return a priority that no family has given yet."""
+        while any((family, self._free) in self._rules for family in FAMILIES.values()):
+            self._free += 1
+        return self._free
+
+
+def _priority_problem(
+    item: Mapping, index: int, families: tuple[int, ...], priorities: _Priorities
+) -> list[Problem]:
+    """Return what is wrong with the priority of rule ``index``."""
     entry = item.get("priority")
     number = item.scalar("priority", DEFAULT_PRIORITY)
     if not isinstance(number, int):
         return []
-    others = [first for family in families if (first := seen.get((family, number))) is not None]
-    for family in families:
-        seen.setdefault((family, number), index)
-    if not others:
+    other = priorities.take(number, families, index)
+    if other is None:
         return []
-    taken = {priority for _, priority in seen}
-    free = next(
-        n for n in range(DEFAULT_PRIORITY, DEFAULT_PRIORITY + len(taken) + 1) if n not in taken
-    )
     default = "" if entry else " (the default)"
-    other = f"that of rules[{others[0]}], would be another such as {free}"
-    text = f"priority {number}{default} is {other}"
+    text = (
+        f"priority {number}{default} is that of rules[{other}], would be another such as "
+        f"{priorities.free()}"
+    )
     return [Problem(entry.at if entry else item.at, ("rules", index, "priority"), text)]
 
 

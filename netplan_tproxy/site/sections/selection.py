@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from netplan_tproxy.site.model import PROTOCOLS, Policy
 from netplan_tproxy.site.sections.items import read_distinct, read_items, scalars
 from netplan_tproxy.site.sections.marks import overlap, parse_mark
-from netplan_tproxy.site.sections.network_files import beside, read_network_file
+from netplan_tproxy.site.sections.network_files import NetworkFiles
 from netplan_tproxy.site.sections.networks import parse_network, prefixes
 from netplan_tproxy.site.sections.ports import merge_ports, parse_ports
 from netplan_tproxy.site.sections.users_cgroups import parse_bypass_cgroup, parse_user
@@ -26,7 +26,7 @@ class SelectionReader:
         """Take what the sections depend on; ``source`` is the path of the site file."""
         self.problems: list[Problem] = []
         self._intercept_mark = intercept_mark
-        self._source = source
+        self._files = NetworkFiles(source)
 
     def read(self, intercept: Mapping, bypass: Mapping) -> Policy:
         """Return the policy of both sections."""
@@ -55,8 +55,7 @@ class SelectionReader:
             return None
         networks, problems = read_items(section, (name,), key, _network)
         for here, item in scalars(section, (name,), files_key):
-            path = beside(self._source, str(item.value))
-            listed, wrong = read_network_file(path, item.at, here)
+            listed, wrong = self._files.read(str(item.value), item.at, here)
             networks += listed
             problems += wrong
         if name == "intercept" and files and not networks and not problems:

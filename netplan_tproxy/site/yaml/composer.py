@@ -173,10 +173,10 @@ class Composer:
     def _alias(self, event: yaml.AliasEvent, path: Path, depth: int) -> Node:
         name = str(event.anchor)
         if name in self._open:
-            _fail(event, path, f"alias {shown(name)} refers to itself, would be an earlier anchor")
+            _fail(event, path, *_alias_texts(name, "refers to itself"))
         target = self._anchors.get(name)
         if target is None:
-            _fail(event, path, f"alias {shown(name)} is not defined, would be an earlier anchor")
+            _fail(event, path, *_alias_texts(name, "is not defined"))
         self._spend(event, target.size, depth + target.height)
         return target.node
 
@@ -215,5 +215,11 @@ def _measure(node: Node) -> tuple[int, int]:
     return size, 1 + max((height for _, height in below), default=0)
 
 
-def _fail(event: yaml.Event, path: Path, text: str) -> NoReturn:
-    raise FatalProblemError(Problem(start(event), path, text))
+def _alias_texts(name: str, wrong: str) -> tuple[str, str]:
+    """Return what is wrong with an alias, with its name and without."""
+    end = f"{wrong}, would be an earlier anchor"
+    return f"alias {shown(name)} {end}", f"an alias {end}"
+
+
+def _fail(event: yaml.Event, path: Path, text: str, kind: str = "") -> NoReturn:
+    raise FatalProblemError(Problem(start(event), path, text, kind=kind))

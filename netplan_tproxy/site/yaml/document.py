@@ -41,8 +41,10 @@ def compose(text: str) -> Document:
     """Return the nodes of the one YAML document in ``text``. Raises nothing."""
     forbidden = _FORBIDDEN.search(text)
     if forbidden:
+        at = offset_position(text, forbidden.start())
         what = f"character '{printable(forbidden[0])}' is not allowed, would be plain text"
-        return Document(None, (Problem(offset_position(text, forbidden.start()), YAML, what),))
+        kind = "a character that is not allowed, would be plain text"
+        return Document(None, (Problem(at, YAML, what, kind=kind),))
     composer = Composer(_events(text))
     try:
         root = composer.document()

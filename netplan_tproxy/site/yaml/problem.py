@@ -28,12 +28,15 @@ class Problem:
     """What is wrong at ``path``; ``text`` says what, and what would be right.
 
     ``inside`` is the place in the file that ``path`` names, where what is wrong is in there.
+    ``kind`` says the same as ``text`` without a word of the file, where that makes a difference
+    and nothing of the file can be used.
     """
 
     at: Position
     path: Path
     text: str
     inside: Place | None = None
+    kind: str = ""
 
     def in_file(self, source: str) -> SiteProblem:
         """Return it as a problem of the file named ``source``."""

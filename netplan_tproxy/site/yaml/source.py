@@ -10,7 +10,8 @@ from pathlib import Path
 from netplan_tproxy.errors import Place, SiteError, SiteProblem
 from netplan_tproxy.system.text import printable
 
-MAX_BYTES = 16 * 1024 * 1024
+MEBIBYTE = 1024 * 1024
+MAX_BYTES = 2 * MEBIBYTE  # of a site file: more than 50 000 values fit in; PyYAML takes 2 s
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
@@ -21,23 +22,23 @@ def read_text(path: str) -> str:
     """
     file = Place(printable(path))
     try:
-        data = read_regular(path, "a readable site file", "a few lines of YAML")
+        data = read_stored(path, MAX_BYTES, "a readable site file", "a few lines of YAML")
         return _decoded(data, file)
     except UnfitFileError as unfit:
         raise SiteError([SiteProblem(file, "", str(unfit))]) from unfit
 
 
 class UnfitFileError(Exception):
-    """Not a readable regular file of a sensible size; the text is the end of a message."""
+    """Not a readable stored file of a sensible size; the text is the end of a message."""
 
 
-def read_regular(path: str, readable: str, small: str) -> bytes:
-    """Return the bytes of a regular file of at most ``MAX_BYTES``.
+def read_stored(path: str, limit: int, readable: str, small: str) -> bytes:
+    """Return the bytes of a regular file of at most ``limit`` bytes, whole mebibytes.
 
     Raises UnfitFileError, which says that it would be ``readable``, or ``small``.
     """
     try:
-        data = _read(path)
+        data = _read(path, limit)
     except OSError as error:
         reason = (error.strerror or "unknown error").lower()
         message = f"cannot be read, {reason}, would be {readable}"
@@ -46,26 +47,31 @@ def read_regular(path: str, readable: str, small: str) -> bytes:
         message = "is no file name, would be one without NUL characters"
         raise UnfitFileError(message) from error
     if data is None:
-        message = f"is larger than {MAX_BYTES // 1024 // 1024} MiB, would be {small}"
+        message = f"is larger than {limit // MEBIBYTE} MiB, would be {small}"
         raise UnfitFileError(message)
     return data
 
 
-def _read(path: str) -> bytes | None:
-    # Opening some devices acts on them (a watchdog starts), so look before, and again after,
-    # in case the name was exchanged in between.
+def _read(path: str, limit: int) -> bytes | None:
+    # Opening some devices acts on them (a watchdog starts), and reading /proc/kmsg takes lines
+    # away from the kernel's log: so look before, and again after, in case the name was exchanged
+    # in between. O_NONBLOCK: no waiting for whoever holds a lease on the file.
     status = Path(path).stat()
-    _check_regular(status)
-    if status.st_size > MAX_BYTES:
+    _check_kind(status, path)
+    if status.st_size > limit:
         return None
     handle = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_NOCTTY | os.O_CLOEXEC)
-    with os.fdopen(handle, "rb") as file:
-        _check_regular(os.fstat(file.fileno()))
-        data = file.read(MAX_BYTES + 1)
-    return data if len(data) <= MAX_BYTES else None
+    try:
+        _check_kind(os.fstat(handle), handle)
+        data = bytearray()
+        while len(data) <= limit and (chunk := os.read(handle, MEBIBYTE)):
+            data += chunk
+    finally:
+        os.close(handle)
+    return bytes(data) if len(data) <= limit else None
 
 
-def _check_regular(status: os.stat_result) -> None:
+def _check_kind(status: os.stat_result, where: str | int) -> None:
     kinds = {
         stat.S_IFDIR: "a directory",
         stat.S_IFIFO: "a pipe",
@@ -76,6 +82,10 @@ def _check_regular(status: os.stat_result) -> None:
     kind = kinds.get(stat.S_IFMT(status.st_mode))
     if kind:
         message = f"is {kind}, would be a regular file"
+        raise UnfitFileError(message)
+    # What /proc, tracefs and debugfs show has no size, and is stored nowhere.
+    if status.st_size == 0 and os.statvfs(where).f_blocks == 0:
+        message = "is not stored but made by the kernel when it is read, would be a stored file"
         raise UnfitFileError(message)
 
 

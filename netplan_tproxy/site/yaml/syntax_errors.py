@@ -34,5 +34,7 @@ def syntax_problem(
     words = next((words for sign, words in _WORDS if sign in reason), None)
     if words is None:
         reason = clipped(printable(reason))
-        return Problem(at, YAML, f"not valid YAML ({reason}), would be 'key: value' lines")
+        right = "would be 'key: value' lines"
+        kind = f"not valid YAML, {right}"
+        return Problem(at, YAML, f"not valid YAML ({reason}), {right}", kind=kind)
     return Problem(at, YAML, words.format(opened or at))
