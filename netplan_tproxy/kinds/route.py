@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -10,8 +10,10 @@ from netplan_tproxy.datapath.host import OUR_PROTOCOL, Kernel
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel.netlink.routing import RouteRecord
-from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.kernel.netlink.batch import Request, carried_out
+from netplan_tproxy.kernel.netlink.requests import del_route, put_route
+from netplan_tproxy.kernel.netlink.routing import Link, RouteRecord
+from netplan_tproxy.resource.kind import BatchKind, Ends
 from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
 from netplan_tproxy.site.model import AF_INET, AF_INET6
@@ -64,7 +66,7 @@ class Route(Resource):
         return isinstance(live, Route) and replace(live, protocol=self.protocol) == self
 
 
-class RouteKind(Kind[Route]):
+class RouteKind(BatchKind[Route]):
     """The kernel knows a route by table and destination."""
 
     resource = Route
@@ -95,15 +97,32 @@ class RouteKind(Kind[Route]):
 
     def make(self, kernel: Kernel, before: Route | None, after: Route | None) -> None:
         if after is not None:
-            kernel.netlink.put_route(_record(kernel, after), replace=before is not None)
+            kernel.netlink.put_route(_record(kernel.links(), after), replace=before is not None)
         elif before is not None:
-            kernel.netlink.del_route(_record(kernel, before))
+            kernel.netlink.del_route(_record(kernel.links(), before))
+
+    def make_many(
+        self, kernel: Kernel, changes: Sequence[Ends[Route]]
+    ) -> Mapping[int, KernelError]:
+        links = kernel.links()
+        asked: list[tuple[int, Request]] = []
+        failures: dict[int, KernelError] = {}
+        for number, (before, after) in enumerate(changes):
+            try:
+                if after is not None:
+                    record = _record(links, after)
+                    asked.append((number, put_route(record, replace=before is not None)))
+                elif before is not None:
+                    asked.append((number, del_route(_record(links, before))))
+            except KernelError as failure:
+                failures[number] = failure
+        return failures | carried_out(asked)
 
 
-def _record(kernel: Kernel, route: Route) -> RouteRecord:
+def _record(links: Mapping[str, Link], route: Route) -> RouteRecord:
     ifindex = 0
     if route.dev:
-        link = kernel.links().get(route.dev)
+        link = links.get(route.dev)
         if link is None:
             message = f"{route.title}: no interface {route.dev}"
             raise KernelError(message)

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from netplan_tproxy.datapath.host import OUR_PROTOCOL, Kernel
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.netlink.batch import Request, carried_out
+from netplan_tproxy.kernel.netlink.requests import add_rule, del_rule
 from netplan_tproxy.kernel.netlink.routing import RuleRecord
-from netplan_tproxy.resource.kind import Kind
+from netplan_tproxy.resource.kind import BatchKind, Ends
 from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
 from netplan_tproxy.site.model import AF_INET, AF_INET6, Mark
@@ -62,7 +65,7 @@ class Rule(Resource):
         return isinstance(live, Rule) and replace(live, protocol=self.protocol) == self
 
 
-class RuleKind(Kind[Rule]):
+class RuleKind(BatchKind[Rule]):
     """Rules are known by their whole content: two that differ at all coexist."""
 
     resource = Rule
@@ -110,6 +113,16 @@ class RuleKind(Kind[Rule]):
             kernel.netlink.add_rule(_record(after))
         if before is not None:
             kernel.netlink.del_rule(_record(before))
+
+    def make_many(self, kernel: Kernel, changes: Sequence[Ends[Rule]]) -> Mapping[int, KernelError]:
+        del kernel
+        asked: list[tuple[int, Request]] = []
+        for number, (before, after) in enumerate(changes):
+            if after is not None:
+                asked.append((number, add_rule(_record(after))))
+            if before is not None:
+                asked.append((number, del_rule(_record(before))))
+        return carried_out(asked)
 
 
 def _record(rule: Rule) -> RuleRecord:

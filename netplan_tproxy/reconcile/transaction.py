@@ -1,8 +1,9 @@
 """Making a plan true, or undoing it: the one transaction.
 
-build aside → for each change: write the intent, make it → observe again and verify →
-commit. Whatever fails, and a signal too, undoes what was done in reverse, by the
-inverse changes, and verifies that by observing again. No signal cuts the undo short.
+build aside → for each step: write the intent, make it → observe again and verify →
+commit. A step is one change, or a run of changes that their kind makes at once. Whatever
+fails, and a signal too, undoes what was done in reverse, by the inverse changes, and
+verifies that by observing again. No signal cuts the undo short.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.errors import KernelError, NotPutBackError, RolledBackError, TproxyError
 from netplan_tproxy.reconcile.diff import by_id, left_to_others
 from netplan_tproxy.reconcile.report import change_line
+from netplan_tproxy.reconcile.steps import StepError, listed, make, step_line, steps
 from netplan_tproxy.resource.kind import Kinds
 from netplan_tproxy.resource.values import Change, Id, Ledger, Live, Plan, Resource
 from netplan_tproxy.system.signals import Interrupts
@@ -91,12 +93,13 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
         made: list[Change] = []
         verified = False
         try:
-            for index, change in enumerate(plan.changes):
+            for step in steps(plan.changes, kinds):
                 interrupts.checkpoint()
-                journal.intend(index, index)
-                made.append(change)
-                _log.info("%s", change_line(change))
-                kinds[change.id.kind].make(kernel, change.before, change.after)
+                journal.intend(len(made), len(made) + len(step) - 1)
+                made.extend(step)
+                for change in step:
+                    _log.info("%s", change_line(change))
+                make(step, kinds, kernel)
             interrupts.checkpoint()
             _verify(plan.changes, kinds, kernel)
             verified = True
@@ -149,18 +152,21 @@ def undo(
     failures: list[str] = []
     left = _left(made, kinds, kernel, verified=verified)
     inverse = [change.inverse() for change in reversed(made) if change.id not in left]
-    for back in inverse:
-        _log.info("undo: %s", change_line(back))
+    for step in steps(inverse, kinds):
+        for back in step:
+            _log.info("undo: %s", change_line(back))
         try:
-            kinds[back.id.kind].make(kernel, back.before, back.after)
+            make(step, kinds, kernel)
+        except StepError as failed:
+            failures += [f"{change_line(step[at])}: {why}" for at, why in failed.failures.items()]
         except Exception as failure:  # noqa: BLE001 - one that can't be undone must not stop the rest
-            failures.append(f"{change_line(back)}: {failure}")
+            failures.append(f"{step_line(step)}: {failure}")
     try:
         differing = _differences(inverse, kinds, kernel)
     except (TproxyError, OSError) as failure:
         differing = [f"not known what: {failure}"]
     if differing:
-        named = "; ".join([*differing, *failures])
+        named = listed([*differing, *failures])
         message = f"{_cause(cause)}; could not put back: {named}"
         raise NotPutBackError(message)
     return [f"{now.title}: {why}" for now, why in left.values()]
@@ -180,7 +186,7 @@ def _left(
 def _verify(changes: Sequence[Change], kinds: Kinds, kernel: Kernel) -> None:
     differing = _differences(changes, kinds, kernel)
     if differing:
-        message = f"the kernel took every change, yet differs: {'; '.join(differing)}"
+        message = f"the kernel took every change, yet differs: {listed(differing)}"
         raise KernelError(message)
 
 

@@ -9,14 +9,17 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import fields
-from typing import Any, Generic, TypeVar
+from typing import Any, ClassVar, Generic, TypeVar
 
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
+from netplan_tproxy.errors import KernelError
 from netplan_tproxy.resource.values import Resource
 
 R = TypeVar("R", bound=Resource)
+# What a change leads from and to.
+Ends = tuple[R | None, R | None]
 
 
 class Kind(Generic[R]):
@@ -53,6 +56,22 @@ class Kind(Generic[R]):
 
         ``befores`` are what a destroy still has to put back. Raises KernelError.
         """
+
+
+class BatchKind(Kind[R]):
+    """A kind that can also make many changes at once, where that is worth it."""
+
+    # How many at most. They are written down as one, so a run that is killed among them
+    # leaves as many to look after.
+    most: ClassVar[int] = 1000
+
+    def make_many(self, kernel: Kernel, changes: Sequence[Ends[R]]) -> Mapping[int, KernelError]:
+        """Make each of the changes as ``make`` does, in their order.
+
+        One that fails keeps none of the others from being made. Gives the failures by the
+        number of the change. Raises KernelError where it is not known which were made.
+        """
+        raise NotImplementedError
 
 
 Kinds = Mapping[str, Kind[Any]]
