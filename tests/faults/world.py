@@ -12,8 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from tests.lab.host import STATE, Host
 from tests.lab import Lab, Snapshot, diff_snapshots
+from tests.lab.host import STATE, Host
 from tests.lab.isolate import BPFFS
 from tests.lab.processes import ends_within
 
