@@ -35,7 +35,7 @@ _COMMANDS = {
 _NOISE = re.compile(r" (?:expires|valid_lft|preferred_lft) \d+sec| state (?:UP|UNKNOWN|DOWN)\b")
 _PROGRAM_IDS = re.compile(r" (?:id|prog/xdp id) \d+")
 _VOLATILE = re.compile(
-    r"net\.netfilter\.nf_conntrack_count"
+    r"net\.netfilter\.(?:nf_conntrack_count|nf_hooks_lwtunnel)"
     r"|net\.ipv[46]\.route\.flush"
     r"|net\.ipv6\.conf\..*\.stable_secret"
     r"|net\.ipv4\.tcp_(?:available|allowed)_congestion_control"

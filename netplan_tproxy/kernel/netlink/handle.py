@@ -12,4 +12,4 @@ from netplan_tproxy.kernel.netlink.tc import TrafficControl
 
 
 class Netlink(Routing, TrafficControl):
-    """An rtnetlink socket of the network namespace it is made in."""
+    """Requests to the network namespace that the thread is in at the first of them."""

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import errno
 import ipaddress
-import os
 import socket
 import struct
 from dataclasses import dataclass
 
 from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.netlink.answer import HEADER
+from netplan_tproxy.kernel.netlink.channel import Channel
 
 _GETROUTE = 26
-_REQUEST = 1
-_ERROR = 2
-_HEADER = struct.Struct("=IHHII")
 _MESSAGE = struct.Struct("=BBBBBBBBI")  # struct rtmsg
 _DST, _SRC, _IIF, _OIF, _GATEWAY, _PREFSRC, _MARK, _UID = 1, 2, 3, 4, 5, 7, 16, 25
 _TYPES = {
@@ -65,24 +63,18 @@ def way_to(  # noqa: PLR0913 - what a route lookup goes by
     v6 = address.version == 6  # noqa: PLR2004
     family = socket.AF_INET6 if v6 else socket.AF_INET
     body = _MESSAGE.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0) + attributes
-    request = _HEADER.pack(_HEADER.size + len(body), _GETROUTE, _REQUEST, 1, 0) + body
+    channel = Channel()
     try:
-        with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, socket.NETLINK_ROUTE) as netlink:
-            netlink.settimeout(5)
-            netlink.sendto(request, (0, 0))
-            answer = netlink.recv(65536)
+        answer = channel.get(_GETROUTE, body)
     except OSError as refusal:
-        message = f"ask for the way to {target}: {refusal.strerror or refusal}"
-        raise KernelError(message, refusal.errno or 0) from refusal
-    _, kind, *_ = _HEADER.unpack_from(answer)
-    payload = answer[_HEADER.size :]
-    if kind == _ERROR:
-        code = -struct.unpack_from("=i", payload)[0]
+        code = refusal.errno or 0
         if code in _NO_WAY and not (source and code == errno.EINVAL):
             return Way(_NO_WAY[code])
-        message = f"ask for the way to {target}: {os.strerror(code)}"
-        raise KernelError(message, code)
-    return _parsed(payload)
+        message = f"ask for the way to {target}: {refusal.strerror or refusal}"
+        raise KernelError(message, code) from refusal
+    finally:
+        channel.close()
+    return _parsed(answer[HEADER.size :])
 
 
 def _attribute(kind: int, value: bytes) -> bytes:

@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import errno
-import os
+import ipaddress
 import socket
-import struct
 from dataclasses import dataclass
 from typing import Any
 
-from netplan_tproxy.kernel.netlink.pyroute import part
+from netplan_tproxy.kernel.netlink.answer import HEADER, Reading
+from netplan_tproxy.kernel.netlink.channel import (
+    ACK,
+    CREATE,
+    EXCL,
+    REPLACE,
+    REQUEST,
+)
+from netplan_tproxy.kernel.netlink.pyroute import decoded, encoded
 from netplan_tproxy.kernel.netlink.socket import Rtnetlink
 
 FR_ACT_TO_TBL = 1
@@ -24,8 +31,10 @@ _RULE_PLAIN = {
     "FRA_TABLE", "FRA_SUPPRESS_PREFIXLEN", "FRA_PROTOCOL", "FRA_PRIORITY", "FRA_FWMARK",
     "FRA_FWMASK",
 }  # fmt: skip
-_RTM_NEWROUTE = 24
-_REPLACE = 0x001 | 0x004 | 0x100 | 0x400  # NLM_F_REQUEST, ACK, REPLACE, CREATE
+_GETLINK = 18
+_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
+_NEWRULE, _DELRULE, GETRULE = 32, 33, 34
+_RT_TABLE_COMPAT = 252  # the number is in an attribute: it takes more than a byte
 _SUPPRESS_NOTHING = 0xFFFFFFFF
 # IPv6 routes always have a metric (1024 unless given), and show more of themselves.
 _DEFAULT_METRIC = {int(socket.AF_INET): 0, int(socket.AF_INET6): 1024}
@@ -74,123 +83,146 @@ class Routing(Rtnetlink):
 
     def links(self) -> dict[str, Link]:
         """Read all devices, by name."""
-        with self._doing("read links"):
-            return {
-                name: Link(name, link["index"], link["ifi_type"], link.get_attr("IFLA_MASTER") or 0)
-                for link in self._dump(self._ip.get_links)
+
+        def parse(reading: Reading) -> list[Link]:
+            links = (decoded("ifinfmsg", message) for message in reading.messages)
+            return [
+                Link(name, link["index"], link["ifi_type"], link.get_attr("IFLA_MASTER") or 0)
+                for link in links
                 if (name := link.get_attr("IFLA_IFNAME"))
-            }
+            ]
+
+        links = self._listed("links", _GETLINK, encoded("ifinfmsg"), parse)
+        return {link.name: link for link in links}
 
     def rules(self, family: int) -> list[RuleRecord]:
         """Read the rules that select by fwmark alone (`ip rule`)."""
-        found = []
-        with self._doing("read rules"):
-            for rule in self._dump(lambda: self._ip.get_rules(family=family)):
-                attrs = dict(rule["attrs"])
-                plain = (
-                    attrs.keys() <= _RULE_PLAIN
-                    and attrs.get("FRA_SUPPRESS_PREFIXLEN", _SUPPRESS_NOTHING) == _SUPPRESS_NOTHING
-                    and "FRA_FWMARK" in attrs
-                    and rule["action"] == FR_ACT_TO_TBL
-                    and not (rule["src_len"] or rule["dst_len"] or rule["tos"] or rule["flags"])
-                )
-                if plain:
-                    found.append(
-                        RuleRecord(
-                            family,
-                            attrs.get("FRA_PRIORITY", 0),
-                            attrs["FRA_FWMARK"],
-                            attrs.get("FRA_FWMASK", 0xFFFFFFFF),
-                            attrs.get("FRA_TABLE", rule["table"]),
-                            attrs.get("FRA_PROTOCOL", 0),
-                        )
-                    )
-        return found
+
+        def parse(reading: Reading) -> list[RuleRecord]:
+            rules = (decoded("fibmsg", message) for message in reading.messages)
+            return [record for rule in rules if (record := _plain_rule(family, rule))]
+
+        return self._listed("rules", GETRULE, encoded("fibmsg", family=family), parse)
 
     def add_rule(self, rule: RuleRecord) -> None:
         """Add a rule; one that is there already is fine."""
         with self._doing(f"add rule {rule.priority}", errno.EEXIST):
-            self._ip.rule("add", **_rule_arguments(rule))
+            self._channel.change(_NEWRULE, _rule_body(rule), CREATE | EXCL)
 
     def del_rule(self, rule: RuleRecord) -> None:
         """Remove a rule with exactly this identity; none is fine."""
         with self._doing(f"remove rule {rule.priority}", errno.ENOENT):
-            self._ip.rule("del", **_rule_arguments(rule))
+            self._channel.change(_DELRULE, _rule_body(rule))
 
-    def routes(self, family: int, **where: int) -> list[RouteRecord]:
-        """Read the routes of a ``table=`` or a ``proto=``; the kernel filters the dump.
+    def routes(self, family: int, *, table: int = 0, proto: int = 0) -> list[RouteRecord]:
+        """Read the routes of a table or of a protocol; the kernel filters the dump.
 
         Routes with a metric or TOS are left out: they stand beside ours, not in its place.
         """
-        found = []
-        with self._doing("read routes"):
-            for route in self._dump(lambda: self._ip.route("dump", family=family, **where)):
-                attrs = dict(route["attrs"])
-                table = attrs.get("RTA_TABLE", route["table"])
-                beside = route["tos"] or attrs.get("RTA_PRIORITY", 0) != _DEFAULT_METRIC[family]
-                if beside or where.get("table", table) != table:
-                    continue
-                any_address = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104
-                to = f"{attrs.get('RTA_DST', any_address)}/{route['dst_len']}"
-                record = RouteRecord(
-                    family, table, to, _ROUTE_TYPES.get(route["type"], str(route["type"])),
-                    attrs.get("RTA_OIF", 0), route["proto"],
-                    "" if attrs.keys() <= _ROUTE_PLAIN else _as_message(route),
-                )  # fmt: skip
-                found.append(record)
-        return found
+        attributes = [("RTA_TABLE", table)] if table else []
+        body = encoded(
+            "rtmsg", attributes, family=family, table=_short_table(table), proto=proto
+        )  # fmt: skip
+
+        def parse(reading: Reading) -> list[RouteRecord]:
+            routes = (decoded("rtmsg", message) for message in reading.messages)
+            records = (_route_record(family, route) for route in routes)
+            # Kernels before 4.20 tell of all tables and protocols.
+            return [
+                one
+                for one in records
+                if one and table in {0, one.table} and proto in {0, one.protocol}
+            ]
+
+        # There is no such table until a route is put into it.
+        return self._listed("routes", _GETROUTE, body, parse, errno.ENOENT)
 
     def put_route(self, route: RouteRecord, *, replace: bool) -> None:
         """Add a route, or replace the one at its key."""
         command = "replace" if replace else "add"
         with self._doing(f"{command} route {route.to} table {route.table}"):
             if route.raw:
-                _put_back(bytes.fromhex(route.raw))
+                body = bytes.fromhex(route.raw)[HEADER.size :]
+                self._channel.change(_NEWROUTE, body, CREATE | REPLACE)
             else:
-                self._ip.route(command, **_route_arguments(route))
+                flags = CREATE | (REPLACE if replace else EXCL)
+                self._channel.change(_NEWROUTE, _route_body(route), flags)
 
     def del_route(self, route: RouteRecord) -> None:
         """Remove a route with exactly this identity; none is fine."""
         with self._doing(f"remove route {route.to} table {route.table}", errno.ESRCH):
-            self._ip.route("del", **_route_arguments(route))
+            self._channel.change(_DELROUTE, _route_body(route))
+
+
+def _plain_rule(family: int, rule: Any) -> RuleRecord | None:
+    attrs = dict(rule["attrs"])
+    plain = (
+        attrs.keys() <= _RULE_PLAIN
+        and attrs.get("FRA_SUPPRESS_PREFIXLEN", _SUPPRESS_NOTHING) == _SUPPRESS_NOTHING
+        and "FRA_FWMARK" in attrs
+        and rule["action"] == FR_ACT_TO_TBL
+        and not (rule["src_len"] or rule["dst_len"] or rule["tos"] or rule["flags"])
+    )
+    if not plain:
+        return None
+    return RuleRecord(
+        family,
+        attrs.get("FRA_PRIORITY", 0),
+        attrs["FRA_FWMARK"],
+        attrs.get("FRA_FWMASK", 0xFFFFFFFF),
+        attrs.get("FRA_TABLE", rule["table"]),
+        attrs.get("FRA_PROTOCOL", 0),
+    )
+
+
+def _route_record(family: int, route: Any) -> RouteRecord | None:
+    attrs = dict(route["attrs"])
+    if route["tos"] or attrs.get("RTA_PRIORITY", 0) != _DEFAULT_METRIC[family]:
+        return None
+    any_address = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104
+    return RouteRecord(
+        family, attrs.get("RTA_TABLE", route["table"]),
+        f"{attrs.get('RTA_DST', any_address)}/{route['dst_len']}",
+        _ROUTE_TYPES.get(route["type"], str(route["type"])),
+        attrs.get("RTA_OIF", 0), route["proto"],
+        "" if attrs.keys() <= _ROUTE_PLAIN else _as_message(route),
+    )  # fmt: skip
 
 
 def _as_message(seen: Any) -> str:
     """Give the message that puts a route as a dump showed it, in hexadecimal."""
-    rtmsg = part("netlink.rtnl.rtmsg").rtmsg
-
-    message = rtmsg()
-    for name in ("family", "dst_len", "src_len", "tos", "table", "proto", "scope", "type"):
-        message[name] = seen[name]
-    message["attrs"] = [pair for pair in seen["attrs"] if pair[0] != "RTA_CACHEINFO"]
-    message["header"]["type"] = _RTM_NEWROUTE
-    message["header"]["flags"] = _REPLACE
-    message.encode()
-    return bytes(message.data).hex()
+    names = ("family", "dst_len", "src_len", "tos", "table", "proto", "scope", "type")
+    attributes = [(name, value) for name, value in seen["attrs"] if name != "RTA_CACHEINFO"]
+    body = encoded("rtmsg", attributes, **{name: seen[name] for name in names})
+    # A ledger keeps it with a header: earlier versions sent it as it is.
+    flags = REQUEST | ACK | REPLACE | CREATE
+    return (HEADER.pack(HEADER.size + len(body), _NEWROUTE, flags, 0, 0) + body).hex()
 
 
-def _put_back(message: bytes) -> None:
-    """Send it, the way of `ip route restore`."""
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as raw:
-        raw.sendto(message, (0, 0))
-        (code,) = struct.unpack_from("=i", raw.recv(65536), 16)
-    if code:
-        raise OSError(-code, os.strerror(-code))
+def _short_table(table: int) -> int:
+    return table if table < 256 else _RT_TABLE_COMPAT  # noqa: PLR2004 - a byte
 
 
-def _rule_arguments(rule: RuleRecord) -> dict[str, Any]:
-    return {
-        "family": rule.family, "priority": rule.priority, "fwmark": rule.mark,
-        "fwmask": rule.mask, "table": rule.table, "protocol": rule.protocol,
-    }  # fmt: skip
+def _rule_body(rule: RuleRecord) -> bytes:
+    attributes = [
+        ("FRA_TABLE", rule.table), ("FRA_PRIORITY", rule.priority), ("FRA_FWMARK", rule.mark),
+        ("FRA_FWMASK", rule.mask), ("FRA_PROTOCOL", rule.protocol),
+    ]  # fmt: skip
+    return encoded(
+        "fibmsg", attributes, family=rule.family, table=_short_table(rule.table),
+        action=FR_ACT_TO_TBL,
+    )  # fmt: skip
 
 
-def _route_arguments(route: RouteRecord) -> dict[str, Any]:
-    arguments = {
-        "family": route.family, "table": route.table, "dst": route.to,
-        "type": _TYPE_NUMBERS[route.type], "proto": route.protocol,
-        "scope": _SCOPES.get(route.type, 0),
-    }  # fmt: skip
+def _route_body(route: RouteRecord) -> bytes:
+    network = ipaddress.ip_network(route.to)
+    attributes: list[tuple[str, Any]] = [("RTA_TABLE", route.table)]
+    if network.prefixlen:
+        attributes.append(("RTA_DST", str(network.network_address)))
     if route.ifindex:
-        arguments["oif"] = route.ifindex
-    return arguments
+        attributes.append(("RTA_OIF", route.ifindex))
+    return encoded(
+        "rtmsg", attributes, family=route.family, dst_len=network.prefixlen,
+        table=_short_table(route.table), proto=route.protocol,
+        scope=_SCOPES.get(route.type, 0), type=_TYPE_NUMBERS[route.type],
+    )  # fmt: skip

@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import errno
 import socket
 import struct
 from dataclasses import dataclass
+from typing import Any
 
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.netlink.answer import Reading
+from netplan_tproxy.kernel.netlink.channel import Channel
+from netplan_tproxy.kernel.netlink.pyroute import decoded, encoded
+from netplan_tproxy.kernel.netlink.routing import GETRULE
 from netplan_tproxy.kernel.netlink.socket import Rtnetlink
 
 _TO_TABLE = 1  # FR_ACT_TO_TBL
-_GETROUTE, _NEWROUTE, _DUMP, _RTA_TABLE = 26, 24, 0x301, 15
-_SOL_NETLINK, _GET_STRICT_CHK = 270, 12
+_GETROUTE, _RTA_TABLE = 26, 15
 _INVERT = 0x2  # FIB_RULE_INVERT
 _ALL = 0xFFFFFFFF
 # What says what a rule does or is; every other attribute narrows what it selects.
@@ -50,40 +56,46 @@ class AnyRules(Rtnetlink):
 
     def any_rules(self, family: int) -> list[AnyRule]:
         """Read all rules of a family, in the order in which they are asked."""
-        found = []
-        with self._doing("read rules"):
-            for rule in self._dump(lambda: self._ip.get_rules(family=family)):
-                attrs = dict(rule["attrs"])
-                narrowed = (
-                    bool(rule["src_len"] or rule["dst_len"] or rule["tos"])
-                    or bool(attrs.keys() - _NO_SELECTORS)
-                )  # fmt: skip
-                found.append(
-                    AnyRule(
-                        family,
-                        attrs.get("FRA_PRIORITY", 0),
-                        attrs.get("FRA_TABLE", rule["table"]),
-                        attrs.get("FRA_PROTOCOL", 0),
-                        attrs.get("FRA_FWMARK"),
-                        attrs.get("FRA_FWMASK", _ALL),
-                        bool(rule["flags"] & _INVERT),
-                        narrowed,
-                        rule["action"] == _TO_TABLE,
-                        attrs.get("FRA_SUPPRESS_PREFIXLEN", _ALL) != _ALL,
-                    )
-                )
-        return sorted(found, key=lambda rule: rule.priority)
+
+        def parse(reading: Reading) -> list[AnyRule]:
+            rules = (decoded("fibmsg", message) for message in reading.messages)
+            return [_any_rule(family, rule) for rule in rules]
+
+        rules = self._listed("rules", GETRULE, encoded("fibmsg", family=family), parse)
+        return sorted(rules, key=lambda rule: rule.priority)
+
+
+def _any_rule(family: int, rule: Any) -> AnyRule:
+    attrs = dict(rule["attrs"])
+    narrowed = (
+        bool(rule["src_len"] or rule["dst_len"] or rule["tos"])
+        or bool(attrs.keys() - _NO_SELECTORS)
+    )  # fmt: skip
+    return AnyRule(
+        family,
+        attrs.get("FRA_PRIORITY", 0),
+        attrs.get("FRA_TABLE", rule["table"]),
+        attrs.get("FRA_PROTOCOL", 0),
+        attrs.get("FRA_FWMARK"),
+        attrs.get("FRA_FWMASK", _ALL),
+        bool(rule["flags"] & _INVERT),
+        narrowed,
+        rule["action"] == _TO_TABLE,
+        attrs.get("FRA_SUPPRESS_PREFIXLEN", _ALL) != _ALL,
+    )
 
 
 def has_routes(family: int, table: int) -> bool:
-    """Whether a table has any route: only the first answer is read, however long the table."""
+    """Whether a table has any route: only the first answer is read, however long the table.
+
+    Raises KernelError.
+    """
     attribute = struct.pack("=HHI", 8, _RTA_TABLE, table)
     body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 0, 0) + attribute
-    header = struct.pack("=IHHII", 16 + len(body), _GETROUTE, _DUMP, 1, 0)
-    with socket.socket(socket.AF_NETLINK, socket.SOCK_RAW, 0) as netlink:
-        # Strictly checked, a dump is of this table alone (Linux 4.20).
-        netlink.setsockopt(_SOL_NETLINK, _GET_STRICT_CHK, 1)
-        netlink.settimeout(5)
-        netlink.sendto(header + body, (0, 0))
-        (kind,) = struct.unpack_from("=4xH", netlink.recv(65536))
-    return bool(kind == _NEWROUTE)
+    try:
+        return Channel().any(_GETROUTE, body)
+    except OSError as refusal:
+        if refusal.errno == errno.ENOENT:
+            return False
+        message = f"read routes: {refusal.strerror or refusal}"
+        raise KernelError(message, refusal.errno or 0) from refusal

@@ -1,43 +1,30 @@
-"""The rtnetlink socket itself: pyroute2's, its refusals as our errors."""
+"""What all that speak rtnetlink share: refusals as our errors, lists read steadily."""
 
 from __future__ import annotations
 
 import errno
 import logging
-import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import TypeVar
 
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel.netlink.pyroute import part
+from netplan_tproxy.kernel.netlink.answer import Reading, RefusedError
+from netplan_tproxy.kernel.netlink.channel import Channel, UnsteadyError, attempts
 
-_MOST_TRIES = 20
 _log = logging.getLogger(__name__)
+_Record = TypeVar("_Record")
 
 
 class Rtnetlink:
-    """An rtnetlink socket of the network namespace it is made in."""
+    """Requests to the network namespace that the thread is in at the first of them."""
 
     def __init__(self) -> None:
-        exceptions = part("netlink.exceptions")
-        sched_bpf = part("netlink.rtnl.tcmsg").sched_bpf
-
-        # include/uapi/linux/pkt_cls.h goes on where pyroute2's table ends.
-        if len(sched_bpf.options.nla_map) == 9:  # noqa: PLR2004
-            sched_bpf.options.nla_map += (
-                ("TCA_BPF_FLAGS_GEN", "uint32"),
-                ("TCA_BPF_TAG", "hex"),
-                ("TCA_BPF_ID", "uint32"),
-            )
-        self._refused: type[Exception] = exceptions.NetlinkError
-        self._changed_meanwhile: type[Exception] = exceptions.NetlinkDumpInterrupted
-        # Strict checking lets the kernel filter a dump by table instead of us.
-        self._ip: Any = part("iproute.linux").IPRoute(ext_ack=True, strict_check=True)
+        self._channel = Channel()
 
     def close(self) -> None:
         """Close the socket."""
-        self._ip.close()
+        self._channel.close()
 
     @contextmanager
     def _doing(self, what: str, *fine: int) -> Iterator[None]:
@@ -46,22 +33,45 @@ class Rtnetlink:
             yield
             if change:
                 _log.debug("  netlink: %s: done", what)
-        except self._refused as refusal:
-            code = getattr(refusal, "code", 0)
+        except RefusedError as refusal:
+            code = refusal.errno or 0
+            name = errno.errorcode.get(code, str(code))
             if change:
-                _log.debug("  netlink: %s: %s", what, errno.errorcode.get(code, str(code)))
+                _log.debug("  netlink: %s: %s", what, name)
             if code not in fine:
-                text = str(refusal.args[1]) if len(refusal.args) > 1 else os.strerror(code)
-                name = errno.errorcode.get(code, str(code))
-                raise KernelError(f"{what}: {text} ({name})", code) from refusal
-        except OSError as refusal:
-            raise KernelError(f"{what}: {refusal.strerror}", refusal.errno or 0) from refusal
+                raise KernelError(f"{what}: {refusal.strerror} ({name})", code) from refusal
+        except (OSError, ValueError) as failure:
+            # No answer came, or none that makes sense.
+            reason = getattr(failure, "strerror", None) or failure
+            code = getattr(failure, "errno", None) or 0
+            raise KernelError(f"{what}: {reason}", code) from failure
 
-    def _dump(self, request: Callable[[], Iterable[Any]]) -> list[Any]:
-        """Read a list, again if it changed while it was read (NLM_F_DUMP_INTR, netlink(7))."""
-        for _ in range(_MOST_TRIES):
-            try:
-                return list(request())
-            except self._changed_meanwhile:
-                continue
-        return list(request())
+    def _listed(
+        self,
+        what: str,
+        kind: int,
+        body: bytes,
+        parse: Callable[[Reading], list[_Record]],
+        *nothing: int,
+    ) -> list[_Record]:
+        """Read a list as it was at one time.
+
+        One datagram is of one time. Of more, what is there all the while may be missing or
+        there twice, since the kernel goes on by counting what it has told. It marks that
+        (NLM_F_DUMP_INTR) for some lists, for none reliably: so a long one is read until two
+        readings agree. The errors in ``nothing`` mean that it is empty. Raises KernelError.
+        """
+        before: list[_Record] | None = None
+        with self._doing(f"read {what}"):
+            for _ in attempts():
+                try:
+                    reading = self._channel.dump(kind, body)
+                except RefusedError as refusal:
+                    if refusal.errno not in nothing:
+                        raise
+                    return []
+                records = parse(reading)
+                if reading.datagrams <= 1 or records == before:
+                    return records
+                before = records
+            raise UnsteadyError
