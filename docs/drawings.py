@@ -1,4 +1,4 @@
-"""Draw docs/packet.svg and docs/run.svg: ``python docs/drawings.py``.
+"""Draw docs/packet.svg, docs/run.svg and docs/floors.svg: ``python docs/drawings.py``.
 
 A test fails while a drawing differs from what this makes.
 """
@@ -6,6 +6,7 @@ A test fails while a drawing differs from what this makes.
 from __future__ import annotations
 
 import sys
+import tomllib
 from collections.abc import Callable
 from html import escape
 from pathlib import Path
@@ -108,39 +109,60 @@ def packet() -> str:
 
 def run() -> str:
     """The phases of a run."""
-    d = Drawing("the phases of a run", 860, 420)
-    d.box(20, 40, 120, "site.yaml")
-    d.box(180, 40, 130, "Site\nchecked, every\nerror with its line")
-    d.box(350, 40, 120, "desired\nevery kind says\nits part")
-    d.box(350, 150, 120, "live\nread from\nthe kernel")
-    d.box(180, 150, 130, "ledger\nwhat is ours, what\nwas there before")
-    d.box(520, 90, 130, "plan\na pure difference", "ours")
-    d.box(700, 90, 140, "--dry-run, --check\nstop here")
-    d.arrow("140,60 180,60")
-    d.arrow("310,60 350,60")
-    d.arrow("470,70 520,100")
-    d.arrow("470,175 520,125")
-    d.arrow("310,180 350,180")
-    d.arrow("650,110 700,110")
-    d.frame(20, 235, 820, 130, "")
-    d.text(120, 262, "one transaction, under the lock", "small", anchor="start")
+    d = Drawing("the phases of a run", 860, 440)
+    d.box(20, 40, 110, "site.yaml")
+    d.box(160, 40, 150, "Site\nchecked, every\nerror with its line\nsite/load")
+    d.box(345, 40, 140, "desired\nevery kind says\nits part\nkinds/*")
+    d.box(345, 150, 140, "live\nread from\nthe kernel\nkinds/*")
+    d.box(160, 150, 150, "ledger\nwhat is ours, what\nwas there before\nstate/ledger")
+    d.box(525, 95, 140, "plan\na pure difference\nreconcile/diff", "ours")
+    d.box(700, 95, 140, "--dry-run, --check\nstop here\noutput/plan")
+    d.arrow("130,60 160,60")
+    d.arrow("310,60 345,60")
+    d.arrow("485,75 525,105")
+    d.arrow("485,180 525,145")
+    d.arrow("310,180 345,180")
+    d.arrow("665,120 700,120")
+    d.frame(20, 255, 820, 130, "")
+    words = "reconcile/transaction: one transaction, under the lock"
+    d.text(120, 282, words, "small", anchor="start")
     steps = ["build aside", "write intent", "change", "read again", "commit"]
     for number, words in enumerate(steps):
         x = 40 + number * 160
-        d.box(x, 280, 120, words, "ours")
+        d.box(x, 300, 120, words, "ours")
         if number:
-            d.arrow(f"{x - 40},295 {x},295")
-    d.arrow("585,134 585,215 100,215 100,280")
-    d.arrow("440,310 440,326 240,326 240,310", "next", (340, 322))
-    d.arrow("400,310 400,346 100,346 100,310", "", (0, 0), "fail")
+            d.arrow(f"{x - 40},315 {x},315")
+    d.arrow("595,155 595,235 100,235 100,300")
+    d.arrow("440,330 440,346 240,346 240,330", "next", (340, 342))
+    d.arrow("400,330 400,366 100,366 100,330", "", (0, 0), "fail")
     undone = "whatever fails, a signal too: each change inverted, last first, and read again"
-    d.text(410, 350, undone, "small", anchor="start")
+    d.text(410, 370, undone, "small", anchor="start")
     after = "killed half-way: the next run finds the intents, and leads on or back"
-    d.text(430, 395, after, "small")
+    d.text(430, 415, after, "small")
     return d.svg()
 
 
-DRAWINGS: dict[str, Callable[[], str]] = {"packet.svg": packet, "run.svg": run}
+def floors() -> str:
+    """The folders of the package, as the import rules have them."""
+    rules = tomllib.loads((HERE.parent / "pyproject.toml").read_text(encoding="utf-8"))
+    contracts = rules["tool"]["importlinter"]["contracts"]
+    layers = next(one["layers"] for one in contracts if one["name"] == "from top to bottom")
+    d = Drawing("the floors of the package", 620, 40 + len(layers) * 40)
+    for number, layer in enumerate(layers):
+        folders = layer.split(" : ")
+        width = (500 - 20 * (len(folders) - 1)) // len(folders)
+        for place, name in enumerate(folders):
+            d.box(20 + place * (width + 20), 20 + number * 40, width, name)
+    d.arrow(f"570,30 570,{20 + len(layers) * 40 - 20}")
+    d.text(570, 20, "imports", "small")
+    return d.svg()
+
+
+DRAWINGS: dict[str, Callable[[], str]] = {
+    "packet.svg": packet,
+    "run.svg": run,
+    "floors.svg": floors,
+}
 
 
 def main() -> None:

@@ -67,7 +67,7 @@ def _folded(changes: Sequence[Report]) -> Iterator[Report]:
 
 
 def diff_lines(report: Report, style: Style = PLAIN) -> list[str]:
-    """Give ``applied.diff_report`` for people, in the manner of diff(1)."""
+    """Give ``site_record.diff_report`` for people, in the manner of diff(1)."""
     before, after = report["applied"], report["file"]
     when = f", {moment(before['at'])}" if before and before["at"] else ""
     found = [
