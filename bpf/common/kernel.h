@@ -7,3 +7,4 @@
  * socket (BPF_TCP_LISTEN and so on) come with BCC's own <linux/bpf.h>. */
 #define AF_INET   2
 #define AF_INET6 10
+#define SOCK_STREAM 1

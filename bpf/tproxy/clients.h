@@ -10,6 +10,17 @@ static __always_inline void forget_client(struct packet *p)
 		forget_recent(&p->key);
 }
 
+/* A connection that goes out directly has the tuple now. The proxy may still have a socket of
+ * the one before it, in TIME_WAIT as a rule: what is sent without a full socket must not be
+ * judged by that one. */
+static __always_inline void remember_outgoing(struct __sk_buff *skb, struct packet *p)
+{
+	u32 goes_out = GOES_OUT;
+
+	if (has_connection(skb, p))
+		replies.update(&p->key, &goes_out);
+}
+
 /* Where the device has changed, the proxy's socket may still have the old one: a client can
  * be bound while it is connected. */
 static __always_inline void remember_bound_client(struct __sk_buff *skb, struct packet *p)

@@ -17,8 +17,12 @@ static __always_inline u32 decide(struct __sk_buff *skb, struct packet *p, const
 
 	if (recalled == GO_ON)
 		outcome = ask_policy(skb, p, c, local);
-	if (outcome != OUT_INTERCEPTED)
-		return p->fragment == FIRST_FRAGMENT ? OUT_FRAGMENT : outcome;
+	if (outcome != OUT_INTERCEPTED) {
+		if (p->fragment != FIRST_FRAGMENT)
+			return outcome;
+		forget_fragment(p);
+		return OUT_FRAGMENT;
+	}
 	if (p->fragment) {
 		remember_fragment(p);
 		return OUT_FRAGMENT_DROPPED;

@@ -17,7 +17,11 @@ BPF_TABLE("lru_hash", struct flow_key, u32, inbound, 65536);
 /* The device that replies to a client must arrive on, where the client is bound to one; the
  * key is seen from the client. Holds a TCP connection until the proxy's socket has it in
  * `flows`, and for its last packets, when both sockets may be gone; and UDP flows. Every
- * packet of a device-bound client puts an evicted entry back. */
+ * packet of a device-bound client puts an evicted entry back.
+ *
+ * GOES_OUT is no device: a connection that goes out directly has the tuple now, while the
+ * proxy still has a socket of the one before it. */
+#define GOES_OUT 0
 BPF_TABLE("lru_hash", struct flow_key, u32, replies, 65536);
 
 /* TCP connections of clients that are bound to no device, as digests (recent.h). What falls

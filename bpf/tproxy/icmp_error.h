@@ -14,7 +14,7 @@ static __always_inline u32 judge_icmp_error(struct __sk_buff *skb, struct packet
 {
 	struct packet quoted = {.l2 = p->l4 + ICMP_HEADER};
 	struct udphdr ports;
-	u32 outcome, state;
+	u32 outcome;
 
 	if (p->v6 ? p->icmp_type < ICMPV6_FIRST_ERROR || p->icmp_type > ICMPV6_LAST_ERROR
 		  : p->icmp_type != ICMP_UNREACHABLE)
@@ -26,6 +26,5 @@ static __always_inline u32 judge_icmp_error(struct __sk_buff *skb, struct packet
 	quoted.key.sport = ports.source;
 	quoted.key.dport = ports.dest;
 	reverse_key(&p->key, &quoted.key);
-	state = lookup_state(skb, p);
-	return state && state != BPF_TCP_LISTEN ? OUT_ICMP : OUT_OTHER_PROTOCOL;
+	return has_connection(skb, p) ? OUT_ICMP : OUT_OTHER_PROTOCOL;
 }

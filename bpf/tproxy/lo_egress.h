@@ -51,7 +51,7 @@ static __always_inline int redirect_reply(struct __sk_buff *skb, struct bpf_sock
 		return TC_ACT_UNSPEC;
 	}
 	ifindex = replies.lookup(&client);
-	if (!ifindex || !*ifindex)
+	if (!ifindex || *ifindex == GOES_OUT)
 		return TC_ACT_UNSPEC;
 	remember_client_in_socket(sk, &p, VERDICT_REPLY_TO_DEVICE, *ifindex);
 	return redirect_to_device(skb, *ifindex);

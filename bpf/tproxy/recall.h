@@ -60,6 +60,15 @@ static __always_inline void remember_fragment(const struct packet *p)
 	fragments.update(&key, &one);
 }
 
+/* Another datagram has the number now, and its later fragments are not to be dropped. */
+static __always_inline void forget_fragment(const struct packet *p)
+{
+	struct fragment_key key = {};
+
+	fill_fragment_key(&key, p);
+	fragments.delete(&key);
+}
+
 /* A fragment cannot be given to a socket, and reassembly forgets whom it was for. So one of a
  * flow to be intercepted is dropped, and those that follow it; any other is left alone. */
 static __always_inline u32 recall_later_fragment(const struct packet *p)

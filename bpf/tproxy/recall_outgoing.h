@@ -5,8 +5,12 @@
  * themselves, as long as there are any. */
 
 /* The full socket that sent the packet; NULL: there is none, or it is not the sender's own.
- * Resets and the acknowledgements of TIME_WAIT leave by a control socket of the kernel
- * (before Linux 6.13), which is full but has no port of its own. */
+ *
+ * Some segments leave in the name of a socket that is gone, or in TIME_WAIT: resets by a
+ * listener that has the port now, or by a control socket of the kernel, which is a raw one;
+ * acknowledgements, before Linux 6.13, by a control socket too. The ports tell nothing: the
+ * kernel takes a socket's own port away (src_port is 0) before it sends the reset of one that
+ * was closed with SO_LINGER 0 or with data unread, or was disconnected. */
 static __always_inline struct bpf_sock *sending_socket(struct __sk_buff *skb,
 							const struct packet *p)
 {
@@ -15,7 +19,8 @@ static __always_inline struct bpf_sock *sending_socket(struct __sk_buff *skb,
 	if (sk)
 		sk = bpf_sk_fullsock(sk);
 	if (sk && p->key.proto == IPPROTO_TCP
-	    && (sk->protocol != IPPROTO_TCP || sk->src_port != bpf_ntohs(p->key.sport)))
+	    && (sk->protocol != IPPROTO_TCP || sk->type != SOCK_STREAM
+		|| sk->state == BPF_TCP_LISTEN))
 		sk = NULL;
 	/* The verifier wants to see the pointer itself compared with NULL, and not what the
 	 * compiler knows of the conditions above. */
@@ -35,12 +40,14 @@ static __always_inline bool has_same_destination(const struct socket_verdict *ke
  * both ends may be gone while something was on its way. */
 static __always_inline u32 recall_segment_without_socket(struct __sk_buff *skb, struct packet *p)
 {
-	u32 state = lookup_state(skb, p);
+	u32 *device;
 
 	if (p->syn_ack)
-		forget_client(p);   /* an inbound connection has the tuple now */
-	if ((state && state != BPF_TCP_LISTEN) || replies.lookup(&p->key)
-	    || was_intercepted_of_late(&p->key))
+		return OUT_UNTRACKED;   /* a service of this host answers */
+	device = replies.lookup(&p->key);
+	if (device)
+		return *device == GOES_OUT ? OUT_UNTRACKED : OUT_INTERCEPTED;
+	if (was_intercepted_of_late(&p->key) || has_connection(skb, p))
 		return OUT_INTERCEPTED;
 	return OUT_UNTRACKED;
 }
@@ -51,14 +58,12 @@ static __always_inline bool is_handshake_open(struct __sk_buff *skb, const struc
 					      struct bpf_sock *sk)
 {
 	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
-	u32 state;
 
 	/* The SYN counts as one acknowledged byte. */
 	if (!tp || tp->bytes_acked > 1 || tp->bytes_received)
 		return false;
 	/* Where the proxy has a socket already, it may have stopped listening since. */
-	state = lookup_state(skb, p);
-	return !state || state == BPF_TCP_LISTEN;
+	return !has_connection(skb, p);
 }
 
 static __always_inline u32 recall_segment(struct __sk_buff *skb, struct packet *p,

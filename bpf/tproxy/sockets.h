@@ -33,3 +33,11 @@ static __always_inline u32 lookup_state(struct __sk_buff *skb, const struct pack
 	bpf_sk_release(sk);
 	return state;
 }
+
+/* Whether it belongs to a connection. A listener is some server of this host. */
+static __always_inline bool has_connection(struct __sk_buff *skb, const struct packet *p)
+{
+	u32 state = lookup_state(skb, p);
+
+	return state && state != BPF_TCP_LISTEN;
+}

@@ -51,10 +51,17 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 		remember_verdict(p, f, outcome);
 	else if (recalled == GO_ON && sk)
 		outcome = store_verdict(p, sk, outcome);
-	if (outcome == OUT_INTERCEPTED && sk)
-		remember_client(skb, p, sk);
-	else if (outcome != OUT_INTERCEPTED && recalled == GO_ON)
+	if (outcome == OUT_INTERCEPTED) {
+		if (sk)
+			remember_client(skb, p, sk);
+		return outcome;
+	}
+	/* Somebody else has the tuple now. A SYN-ACK is the answer of a service. */
+	if (recalled == GO_ON || p->syn_ack) {
 		forget_client(p);
+		if (p->key.proto == IPPROTO_TCP && outcome != OUT_REFUSED)
+			remember_outgoing(skb, p);
+	}
 	return outcome;
 }
 

@@ -106,13 +106,13 @@ class Model:
         to_all = bool(link and given.frame[0] & 1)
         answers = flow in self.inbound or flow.turned() in self.tracked
         if found.fragment:
-            if found.first_fragment and answers:
-                return "fragment", 0
-            return self._fragment(found, given.mark, local=True, to_all=to_all), 0
+            leave = answers and found.first_fragment
+            return self._fragment(found, given.mark, local=True, to_all=to_all, leave=leave), 0
         if flow.protocol == TCP:
             if found.flags & (SYN | ACK) == SYN | ACK:
                 self.replies.pop(flow, None)
-            return ("intercepted" if flow in self.replies else "untracked"), 0
+            # No device: a connection that goes out directly has the tuple.
+            return ("intercepted" if self.replies.get(flow) else "untracked"), 0
         if answers:
             return "untracked", 0
         fresh = flow not in self.tracked
@@ -205,20 +205,31 @@ class Model:
             return "untracked"
         return "intercepted" if self._listens(flow) else "refused"
 
-    def _fragment(self, found: Packet, mark: int, *, local: bool, to_all: bool = False) -> str:
-        """Nothing of what is to be intercepted leaves; the key as in RFC 791 and RFC 8200 4.5."""
+    def _fragment(
+        self,
+        found: Packet,
+        mark: int,
+        *,
+        local: bool,
+        to_all: bool = False,
+        leave: bool = False,
+    ) -> str:
+        """Nothing of what is to be intercepted leaves; the key as in RFC 791 and RFC 8200 4.5.
+
+        ``leave``: it is known for another reason that it is not to be intercepted.
+        """
         flow = found.flow
         key = (flow.source, flow.target, found.fragment_id, -1 if flow.v6 else flow.protocol)
-        if found.first_fragment:
-            wanted = self.tracked.get(flow)
-            if wanted is None:
-                outcome = self.setting.decide(flow, mark, local=local, to_all=to_all)
-                wanted = outcome == "intercepted"
-            if wanted:
-                self.fragments.add(key)
-                return "fragment_dropped"
-        if found.later_fragment and key in self.fragments:
+        if found.later_fragment:
+            return "fragment_dropped" if key in self.fragments else "fragment"
+        wanted = False if leave else self.tracked.get(flow)
+        if wanted is None:
+            outcome = self.setting.decide(flow, mark, local=local, to_all=to_all)
+            wanted = outcome == "intercepted"
+        if wanted:
+            self.fragments.add(key)
             return "fragment_dropped"
+        self.fragments.discard(key)  # another datagram has the number now
         return "fragment"
 
     # The devices' other sides.

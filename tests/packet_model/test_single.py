@@ -52,7 +52,8 @@ def run(stage: Stage, packet: bytes, *, mac: bytes = b"", **more: int) -> tuple[
     mac = mac or stage.macs["lan_ingress"]
     frame = mac + b"\2\0\0\0\0\1" + protocol.to_bytes(2, "big") + packet
     cb = (more.get("magic", 0), 0, 0, 0, 0)
-    given = Input("lan_ingress", frame, stage.ifindexes["lan_ingress"], cb=cb)
+    mark = more.get("mark", 0)
+    given = Input("lan_ingress", frame, stage.ifindexes["lan_ingress"], mark, cb=cb)
     before = stage.counters()
     with stage.lab.host.entered():
         ran = stage.run(given)
@@ -69,6 +70,22 @@ def test_later_fragments_go_with_the_first_whatever_their_next_header(
     later, counted = run(stage, v6(FRAGMENT, part(following, 2, 0, b"the rest")))
     assert (first.retval, later.retval) == (SHOT, SHOT)
     assert counted == ["fragment_dropped"]
+
+
+@pytest.mark.parametrize("version", [4, 6])
+def test_a_datagram_that_passes_takes_the_number_over(stage: Stage, version: int) -> None:
+    """Its later fragments are not those of the datagram before it."""
+
+    def fragment(offset: int, more: int) -> bytes:
+        if version == 4:
+            return v4(UDP, DATAGRAM, where=more << 13 | offset)
+        return v6(FRAGMENT, part(UDP, offset, more, DATAGRAM))
+
+    counted = []
+    for mark in (0, 2):
+        for offset, more in ((0, 1), (1, 0)):
+            counted += run(stage, fragment(offset, more), mark=mark)[1]
+    assert counted == ["fragment_dropped"] * 2 + ["fragment"] * 2
 
 
 def test_a_fragment_of_a_fragment_is_a_fragment(stage: Stage) -> None:

@@ -10,7 +10,7 @@ import pytest
 from tests.lab import Capture
 from tests.traffic.frames import SYN, frame, ip_packet, mac_of, sender_of, tcp_segment
 from tests.traffic.sockets import leaks, listener
-from tests.traffic.support import V4, Applied, counting
+from tests.traffic.support import BYPASS, V4, Applied, counting
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 MORE = 0x2000
@@ -67,3 +67,22 @@ def test_fragments_for_this_host_are_left_alone(host: Applied, proto: int) -> No
     with counting(host) as added:
         pass_through(host, *parts(proto, V4.gate))
     assert added == {("lan0", "local"): 2}
+
+
+def test_a_bypassed_datagram_is_not_dropped_for_the_one_that_had_its_number_before(
+    host: Applied, wire: Capture, proto: int
+) -> None:
+    """A number is chosen by each connected socket for itself."""
+    first, last = parts(proto, V4.other, V4.host)
+
+    def send(mark: int) -> None:
+        with host.lab.host.socket(kind=socket.SOCK_RAW, proto=socket.IPPROTO_RAW) as raw:
+            raw.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+            for packet in (first, last):
+                raw.sendto(packet, (V4.other, 0))
+
+    with counting(host) as added:
+        send(0)
+        send(BYPASS)
+    assert added == {("wan0", "fragment_dropped"): 2, ("wan0", "fragment"): 2}
+    assert len(leaks(wire)) == 2
