@@ -114,6 +114,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         help="take over what others put in the way; --destroy puts it back",
     )
     parser.add_argument(
+        "--replace",
+        action="store_true",
+        help="take the place of another site that is set up here",
+    )
+    parser.add_argument(
         "--state-dir", metavar="DIR", help="journal and ledger (default: /run/netplan-tproxy)"
     )
     parser.add_argument(
@@ -191,6 +196,7 @@ def options_of(args: argparse.Namespace) -> Options:
         run=args.commit or args.rollback or "",
         probes=tuple(args.probe),
         adopt=args.adopt,
+        replace=args.replace,
         diff=args.diff,
         watch=args.watch,
         question=_question(args),

@@ -41,6 +41,7 @@ class Options:
     run: str = ""
     probes: tuple[str, ...] = ()
     adopt: bool = False
+    replace: bool = False
     diff: bool = False
     watch: float | None = None
     question: Question | None = None

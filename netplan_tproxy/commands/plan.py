@@ -10,7 +10,7 @@ from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.output.progress import busy
 from netplan_tproxy.output.reporter import Reporter
 from netplan_tproxy.reconcile.report import plan_report
-from netplan_tproxy.reconcile.session import Session, opened, refuse_impossible
+from netplan_tproxy.reconcile.session import Session, opened, refuse_impossible, refuse_other_owner
 from netplan_tproxy.resource.values import Ledger, Plan
 from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import Site
@@ -46,6 +46,7 @@ def shown_plan(
     session: Session, site: Site | None, owned: Ledger, options: Options, reporter: Reporter
 ) -> Plan:
     """Plan the way to ``site`` and show it. Raises TproxyError where there is none."""
+    refuse_other_owner(session.state, site, replace=options.replace)
     plan = session.plan(site, owned)
     refuse_impossible(plan)
     reporter.plan(plan_report(plan))

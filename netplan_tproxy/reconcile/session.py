@@ -126,6 +126,28 @@ def opened(
         yield Session(kinds, kernel, state, say, adopt)
 
 
+def refuse_other_owner(state: State, site: Site | None, *, replace: bool) -> None:
+    """Raise ConflictError where what is set up here is not this run's to change.
+
+    ``site`` None: everything is to go. ``replace``: another site may take the place.
+    """
+    owner = state.other_owner()
+    if owner is not None:
+        message = (
+            f"site {owner.site!r} is set up here, and its record is in {owner.root}: "
+            f"say --state-dir {owner.root}; nothing was touched"
+        )
+        raise ConflictError([message])
+    record = state.site_record()
+    if site is None or record is None or replace or record.name == site.name:
+        return
+    message = (
+        f"site {record.name!r} of {record.source} is set up here: site {site.name!r} takes its "
+        "place with --replace; nothing was touched"
+    )
+    raise ConflictError([message])
+
+
 def refuse_impossible(plan: Plan) -> None:
     """Raise ConflictError or TproxyError for a plan that cannot be carried out."""
     if plan.conflicts:

@@ -24,6 +24,7 @@ from netplan_tproxy.resource.kind import Kinds
 from netplan_tproxy.resource.values import Change, Id, Ledger, Owned
 from netplan_tproxy.state.journal import JournalFile
 from netplan_tproxy.state.ledger import LedgerFile
+from netplan_tproxy.state.owner import Owner, OwnerNote, may_use_default
 from netplan_tproxy.state.pending import Mark, Pending, PendingFile
 from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.store import Store
@@ -37,7 +38,8 @@ class State:
         self._store = Store(root, netns)
         # Of several state directories over one namespace the runs must not interleave either.
         elsewhere = os.path.realpath(root) != os.path.realpath(DEFAULT_STATE)
-        self._common = Store(DEFAULT_STATE, netns) if elsewhere and _may_use_default() else None
+        self._common = Store(DEFAULT_STATE, netns) if elsewhere and may_use_default() else None
+        self._note = OwnerNote(root, netns)
         self._ledger = LedgerFile(self._store, kinds)
         self._journal = JournalFile(self._store, kinds)
         self._pending = PendingFile(self._store, kinds)
@@ -61,6 +63,7 @@ class State:
         """Remove what says nothing: empty, done with, or of a kernel that is gone."""
         self._pending.forget_left()
         with contextlib.suppress(DamagedError):
+            self._note.tidy()
             if self.interrupted() or self.pending():
                 return
             self.abandon()
@@ -68,6 +71,7 @@ class State:
             # As long as a journal is there, the ledger must say that its run is over.
             if not self.ledger() and not self._journal.exists():
                 self._ledger.remove()
+                self._note.take_away()
 
     # what we own
 
@@ -78,6 +82,10 @@ class State:
     def site_record(self) -> SiteRecord | None:
         """Read which site file was applied last; None where that is not on record."""
         return self._ledger.site()
+
+    def other_owner(self) -> Owner | None:
+        """Find another state directory with a record of this namespace. Raises TproxyError."""
+        return self._note.other()
 
     def commit(self, ledger: Ledger, site: SiteRecord | None = None) -> None:
         """Make ``ledger`` the truth; from here on the run counts as done.
@@ -98,7 +106,11 @@ class State:
     def begin(self, changes: Sequence[Change]) -> None:
         """Write down all changes of a run, before the first. Raises TproxyError."""
         try:
+            self._note.leave()
             self._journal.begin(changes)
+        except OSError as refusal:
+            message = f"{DEFAULT_STATE}: {refusal.strerror}; nothing was touched"
+            raise TproxyError(message) from refusal
         except TproxyError:
             self.abandon()
             raise
@@ -169,9 +181,3 @@ class State:
     def left(self, run: str) -> list[str] | None:
         """Read what that was; None: nobody has said that the change went back."""
         return self._pending.left(run)
-
-
-def _may_use_default() -> bool:
-    """Whether this user can lock in the default place: root can, and who was given it."""
-    place = Path(DEFAULT_STATE)
-    return os.access(place if place.is_dir() else place.parent, os.W_OK | os.X_OK)

@@ -143,12 +143,10 @@ class Store:
                 with contextlib.suppress(FileExistsError):
                     directory.mkdir(mode=0o700)
                 require_private(directory)
-        except FileNotFoundError as gone:
-            if self._root.parent.is_dir():
-                return False
-            message = f"state directory {self._directory}: {gone.strerror}; nothing was touched"
-            raise TproxyError(message) from gone
         except OSError as refusal:
+            # The last one of another namespace removes the root.
+            if isinstance(refusal, FileNotFoundError) and refusal.filename != str(self._root):
+                return False
             message = f"state directory {self._directory}: {refusal.strerror}; nothing was touched"
             raise TproxyError(message) from refusal
         return True

@@ -68,8 +68,14 @@ def test_what_fails_after_the_commit_is_named_and_done_by_the_next_run(
 def test_a_descriptor_that_cannot_be_closed_hides_no_outcome(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    close = Kernel.close
+
+    def closed_with_an_error(kernel: Kernel) -> None:
+        close(kernel)
+        raise OSError(5, "Input/output error")
+
     with monkeypatch.context() as patch:
-        patch.setattr(Kernel, "close", lambda _: raising(OSError(5, "Input/output error"))())
+        patch.setattr(Kernel, "close", closed_with_an_error)
         done = host.apply()
     assert done.code == 4
     assert "Input/output error; the change was made before that and stays" in done.err
@@ -123,7 +129,7 @@ def test_a_held_lock_delays_the_way_back_and_does_not_end_it(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before = host.look()
-    monkeypatch.setattr("netplan_tproxy.commands.confirm._LOCK_TIMEOUT", 0.2)
+    monkeypatch.setattr("netplan_tproxy.commands.held.LOCK_TIMEOUT", 0.2)
     with host.namespace.entered():
         child = os.fork()
         if child == 0:
