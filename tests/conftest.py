@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab import Lab, isolate
+from tests.lab.host import STATE, Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -66,3 +67,13 @@ def lan_lab() -> Iterator[Lab]:
     """The same, and a LAN behind ``lan0``."""
     with Lab(lan=True) as made:
         yield made
+
+
+@pytest.fixture
+def host(lab: Lab, tmp_path: Path) -> Iterator[Host]:
+    """HOST with the smallest site file; of the tool nothing is left by the end."""
+    made = Host(lab, tmp_path)
+    yield made
+    made.run("--destroy")
+    assert not STATE.exists()
+    assert not made.pins.exists()

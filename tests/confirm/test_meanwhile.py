@@ -10,8 +10,8 @@ import pytest
 
 from tests.confirm.support import awaiting, ended, watchdog_of
 from tests.lab import diff_snapshots
+from tests.lab.foreign import put_other_program
 from tests.lab.host import SITE, Host
-from tests.transactions.test_drift import put_other_program
 
 if TYPE_CHECKING:
     from collections.abc import Callable

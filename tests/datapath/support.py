@@ -13,18 +13,16 @@ import socket
 import struct
 import sys
 import time
-from collections import Counter
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from netplan_tproxy.cli import main as cli
 from netplan_tproxy.datapath import layouts
-from netplan_tproxy.datapath import programs as datapath
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.libbpf import Fd
-from netplan_tproxy.kernel.host.netns import netns_cookie
 from tests.lab import Lab
-from tests.lab.isolate import BPFFS
+from tests.lab.counters import pins_of
+from tests.lab.streams import read_exactly
 
 if TYPE_CHECKING:
     import subprocess
@@ -68,8 +66,7 @@ class Applied:
 
     @property
     def pins(self) -> Path:
-        with self.lab.host.entered():
-            return BPFFS / "netplan-tproxy" / str(netns_cookie())
+        return pins_of(self.lab)
 
     def client(
         self, device: str = "", *, port: int = 0, mark: int = 0, address: str = ""
@@ -161,22 +158,6 @@ def wait_until_listening(on: Applied) -> None:
     raise AssertionError("the relay does not listen")
 
 
-def read_counters(on: Applied, what: str = "packets") -> Counter[tuple[str, str]]:
-    """Packets, or ``bytes``, by device and outcome, so far."""
-    column = ("packets", "bytes").index(what)
-    with on.lab.host.entered():
-        devices = dict(socket.if_nameindex())
-    found: Counter[tuple[str, str]] = Counter()
-    with bpf_maps.open_pinned(str(on.pins / "maps" / layouts.COUNTERS.pin)) as fd:
-        size = bpf_maps.entry_size(bpf_maps.map_info(fd))
-        for key in bpf_maps.keys(fd, layouts.COUNTER_KEY.size):
-            ifindex, outcome = layouts.COUNTER_KEY.unpack(key)
-            per_cpu = layouts.COUNTER.iter_unpack(bpf_maps.lookup(fd, key, size) or b"")
-            name = devices.get(ifindex, str(ifindex)), datapath.OUTCOMES[outcome]
-            found[name] += sum(value[column] for value in per_cpu)
-    return found
-
-
 @contextlib.contextmanager
 def replies(on: Applied) -> Iterator[Fd]:
     """The table of the intercepted connections of late."""
@@ -202,36 +183,6 @@ def mapped(address: str) -> bytes:
     return found.packed if found.version == 6 else bytes(10) + b"\xff\xff" + found.packed
 
 
-@contextlib.contextmanager
-def counting(on: Applied) -> Iterator[Counter[tuple[str, str]]]:
-    """What the block has added to the counters, filled in at its end.
-
-    Without ``other_protocol``: ARP may add to it at any time.
-    """
-    added: Counter[tuple[str, str]] = Counter()
-    before = read_counters(on)
-    yield added
-    after = read_counters(on) - before
-    added.update({key: packets for key, packets in after.items() if key[1] != "other_protocol"})
-
-
-def read_all(source: socket.socket) -> bytes:
-    """Everything up to the end of the stream."""
-    parts = []
-    while part := source.recv(1 << 20):
-        parts.append(part)
-    return b"".join(parts)
-
-
-def read_exactly(source: socket.socket, size: int) -> bytes:
-    """So many bytes, or fewer if the stream ends."""
-    parts = []
-    while size and (part := source.recv(size)):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
 def echoes(end: socket.socket, where: tuple[str, int], size: int = 300_000) -> bool:
     """Whether an echo server there works, for more than one packet, to its end."""
     end.connect(where)
@@ -242,28 +193,3 @@ def echoes(end: socket.socket, where: tuple[str, int], size: int = 300_000) -> b
             return False
     end.shutdown(socket.SHUT_WR)
     return end.recv(1) == b""
-
-
-def wait_for_fin_wait_2(end: socket.socket) -> None:
-    """Wait until the other side has acknowledged this one's FIN."""
-    fin_wait_2 = 5  # include/net/tcp_states.h
-    deadline = time.monotonic() + 5
-    while end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != fin_wait_2:
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
-
-
-def reset(end: socket.socket) -> None:
-    """Close with an RST."""
-    end.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
-    end.close()
-
-
-def hears_nothing(server: socket.socket) -> bool:
-    """Whether no connection waits at a listener."""
-    server.settimeout(0.05)
-    try:
-        server.accept()[0].close()
-    except TimeoutError:
-        return True
-    return False

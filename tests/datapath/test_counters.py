@@ -9,10 +9,12 @@ import pytest
 
 from netplan_tproxy.datapath.layouts import CONFIG
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
-from tests.datapath import packets, support
+from tests.datapath import packets
 from tests.datapath.packets import ACK, MORE_FRAGMENTS, SYN
-from tests.datapath.support import FAR, WEB, Applied, counting
+from tests.datapath.support import FAR, WEB, Applied
 from tests.lab import Capture, EchoServer
+from tests.lab.counters import counting, read_counters
+from tests.lab.streams import hears_nothing, read_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -49,13 +51,11 @@ def test_an_intercepted_connection_is_counted_packet_by_packet(
 
 def test_bytes_are_counted_too(host: Applied, proxy: socket.socket) -> None:
     near, far = host.pair(proxy)
-    before = support.read_counters(host, "bytes")["wan0", "intercepted"]
+    before = read_counters(host, "bytes")["wan0", "intercepted"]
     with near, far:
         near.sendall(bytes(50_000))
-        assert support.read_exactly(far, 50_000) == bytes(50_000)
-        assert (
-            50_000 < support.read_counters(host, "bytes")["wan0", "intercepted"] - before < 60_000
-        )
+        assert read_exactly(far, 50_000) == bytes(50_000)
+        assert 50_000 < read_counters(host, "bytes")["wan0", "intercepted"] - before < 60_000
 
 
 def test_a_datagram_in_fragments_that_would_be_intercepted_is_dropped_as_a_whole(
@@ -103,7 +103,7 @@ def test_what_no_connection_of_ours_sent_passes_untracked(
         packets.send(host, packets.segment(OWN, WEB, flags))
     assert added == {("wan0", "untracked"): 1}
     assert len(wire.arrived()) == 1
-    assert support.hears_nothing(proxy)
+    assert hears_nothing(proxy)
 
 
 def test_a_listener_that_goes_while_a_packet_is_on_its_way_is_counted(host: Applied) -> None:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.datapath import support
-from tests.datapath.support import FAR, Applied, counting
+from tests.datapath.support import FAR, Applied
 from tests.lab import Capture
+from tests.lab.counters import counting
+from tests.lab.streams import hears_nothing, reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +78,7 @@ def test_a_client_that_leaves_its_device_gets_its_replies_without_it(
         with counting(host) as added:
             far.sendall(b"reply")
             assert near.recv(5) == b"reply"
-        support.reset(near)
+        reset(near)
         far.close()
         assert (added["wan0", "reply"] > 0) == bool(device)
 
@@ -116,6 +118,6 @@ def test_other_interfaces_are_left_alone(fresh: Applied) -> None:
             near.setblocking(False)  # noqa: FBT003 - as the socket module has it
             near.connect_ex((FAR, 80))
             opening = wire.wait_for(lambda packet: packet.flags == "S")
-        assert support.hears_nothing(proxy)
+        assert hears_nothing(proxy)
     assert opening.dst == FAR
     assert not added

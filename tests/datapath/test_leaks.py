@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.datapath import packets, support
-from tests.datapath.support import FAR, PROXY, WEB, Applied, Pair, counting, relay, reset
+from tests.datapath.support import FAR, PROXY, WEB, Applied, Pair, relay
 from tests.lab import Capture, HttpServer
+from tests.lab.counters import counting
+from tests.lab.streams import read_all, reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -231,7 +233,7 @@ def test_only_the_relays_own_connections_appear(fresh: Applied) -> None:
                 near.sendall(b"GET / HTTP/1.0\r\n\r\n")
                 assert near.recv(10) == b"HTTP/1.1 2"
                 if number % 4 < 2:
-                    support.read_all(near)
+                    read_all(near)
                     near.close()
                 else:
                     reset(near)

@@ -10,8 +10,10 @@ import pytest
 
 from tests.datapath import support
 from tests.datapath.packets import ACK, RST
-from tests.datapath.support import PROXY, WEB, Applied, counting
+from tests.datapath.support import PROXY, WEB, Applied
 from tests.lab import Capture
+from tests.lab.counters import counting
+from tests.lab.streams import hears_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,7 +118,7 @@ def test_a_listener_elsewhere_is_not_the_proxy(host: Applied, where: tuple[str, 
             near, far = host.pair(proxy)
             near.close()
             far.close()
-        assert support.hears_nothing(other)
+        assert hears_nothing(other)
 
 
 @both
@@ -141,7 +143,7 @@ def test_a_listener_on_the_very_address_comes_before_one_on_all(host: Applied, d
             near, far = host.pair(exact, device)
             near.close()
             far.close()
-        assert support.hears_nothing(wide)
+        assert hears_nothing(wide)
 
 
 @both

@@ -9,6 +9,7 @@ import pytest
 from tests.datapath import support
 from tests.datapath.support import FAR, Applied
 from tests.lab import EchoServer
+from tests.lab.streams import hears_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -69,7 +70,7 @@ def test_the_bypass_mark_is_compared_under_its_mask(
         near.sendall(b"direct")
         assert near.recv(6) == b"direct"
         assert server.peers == [near.getsockname()]
-    assert support.hears_nothing(proxy)
+    assert hears_nothing(proxy)
 
 
 @pytest.mark.parametrize("mark", [0x2, 0x70000, 0x10000])

@@ -9,9 +9,10 @@ import pytest
 
 from netplan_tproxy.datapath import layouts
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
-from tests.datapath import support
-from tests.datapath.support import WEB, Applied, counting, replies, reply_key
+from tests.datapath.support import WEB, Applied, replies, reply_key
 from tests.lab import Capture
+from tests.lab.counters import counting
+from tests.lab.streams import FIN_WAIT_2, wait_for
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 both = pytest.mark.parametrize("device", ["", "wan0"], ids=["unbound", "bound"])
@@ -122,7 +123,7 @@ def test_a_closed_clients_last_packet_does_not_leak_although_the_table_has_lost_
 ) -> None:
     near, far = host.pair(proxy, device)
     near.shutdown(socket.SHUT_WR)
-    support.wait_for_fin_wait_2(near)
+    wait_for(FIN_WAIT_2, near)
     key = reply_key(near)
     near.close()
     with Capture(host.lab.net, "isp0") as wire, replies(host) as table, counting(host) as added:

@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.datapath import support
-from tests.datapath.support import FAR, Applied, counting
+from tests.datapath.support import FAR, Applied
 from tests.lab import EchoServer, Lab
+from tests.lab.counters import counting
+from tests.lab.streams import hears_nothing, read_exactly
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -32,7 +34,7 @@ def far_end(bare: Applied) -> Iterator[EchoServer]:
 
 def answers(end: socket.socket) -> bool:
     end.sendall(b"anybody?")
-    return support.read_exactly(end, 8) == b"anybody?"
+    return read_exactly(end, 8) == b"anybody?"
 
 
 @both
@@ -71,7 +73,7 @@ def test_they_go_on_when_it_is_destroyed_and_applied_again(
             bare.apply()
             assert answers(oldest)
             assert answers(between)
-            assert support.hears_nothing(proxy)
+            assert hears_nothing(proxy)
             assert far_end.peers == [oldest.getsockname(), between.getsockname()]
             near, far = bare.pair(proxy, device)
             near.close()
@@ -85,7 +87,7 @@ def test_a_connection_opened_while_it_was_let_through_stays_direct_without_its_m
     with support.listener(bare) as proxy, bare.connect("", ECHO, mark=2) as near:
         near.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, 0)
         assert answers(near)
-        assert support.hears_nothing(proxy)
+        assert hears_nothing(proxy)
     assert len(far_end.peers) == 1
 
 

@@ -13,6 +13,7 @@ from tests.datapath import support
 from tests.datapath.support import WEB, Applied, echoes
 from tests.lab import EchoServer, HttpServer
 from tests.lab.isolate import BPFFS
+from tests.lab.streams import read_all
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 OWN = "10.77.0.2"
@@ -67,7 +68,7 @@ def test_filters_of_others_behind_ours_see_what_is_not_ours_and_only_that(fresh:
     with HttpServer(fresh.lab.net), fresh.client(mark=2) as direct:
         direct.connect(WEB)
         direct.sendall(b"GET / HTTP/1.0\r\n\r\n")
-        assert support.read_all(direct)
+        assert read_all(direct)
     assert {others["wan0", hook].packets >= 4 for hook in ("ingress", "egress")} == {True}
     with EchoServer(fresh.lab.host, OWN, 7):
         with fresh.lab.net.socket() as inbound:

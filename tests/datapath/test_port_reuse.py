@@ -9,8 +9,10 @@ import pytest
 
 from netplan_tproxy.datapath import build
 from tests.datapath import support
-from tests.datapath.support import Applied, counting
+from tests.datapath.support import Applied
 from tests.lab import Capture
+from tests.lab.counters import counting
+from tests.lab.streams import FIN_WAIT_2, hears_nothing, reset, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +37,7 @@ def reconnect(host: Applied, proxy: socket.socket, device: str, port: int) -> fl
     far.sendall(b"fresh")
     assert near.recv(5) == b"fresh"
     # No TIME_WAIT is left for the next try.
-    support.reset(near)
+    reset(near)
     far.close()
     return took
 
@@ -111,7 +113,7 @@ def test_a_wildcard_server_of_the_original_port_does_not_get_that_connection(
     """TIME_WAIT hands a SYN to any listener that fits the packet's own destination."""
     with support.listener(host, ("0.0.0.0", 80)) as server:
         took = [reconnect(host, proxy, device, 42001) for _ in range(TRIES)]
-        assert support.hears_nothing(server)
+        assert hears_nothing(server)
     assert max(took) < 1
     assert statistics.median(took) < 0.05
 
@@ -125,7 +127,7 @@ def test_a_port_may_be_used_again_after_a_reset(
         start = time.monotonic()
         near, far = host.pair(proxy, device, port=42002)
         took.append(time.monotonic() - start)
-        support.reset(near)
+        reset(near)
         far.close()
     assert statistics.median(took) < 0.05
 
@@ -135,7 +137,7 @@ def test_a_port_may_be_used_again_for_a_direct_connection(
 ) -> None:
     """What was remembered of the intercepted one must not catch the end of the direct one."""
     near, far = host.pair(proxy, port=42003)
-    support.reset(near)
+    reset(near)
     far.close()
     with host.lab.net.socket() as server, Capture(host.lab.net, "isp0") as wire:
         server.bind(("1.1.1.1", 80))
@@ -143,7 +145,7 @@ def test_a_port_may_be_used_again_for_a_direct_connection(
         near = host.connect(port=42003, mark=2)
         far, _ = server.accept()
         near.shutdown(socket.SHUT_WR)
-        support.wait_for_fin_wait_2(near)
+        wait_for(FIN_WAIT_2, near)
         near.close()
         with counting(host) as added:
             far.close()  # TIME_WAIT answers, and it is no full socket

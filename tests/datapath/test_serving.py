@@ -8,8 +8,10 @@ import threading
 
 import pytest
 
-from tests.datapath.support import FAR, Applied, Pair, counting, read_all, relay
+from tests.datapath.support import FAR, Applied, Pair, relay
 from tests.lab import Capture, EchoServer, HttpServer
+from tests.lab.counters import counting
+from tests.lab.streams import read_all
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 both = pytest.mark.parametrize("device", ["", "wan0"], ids=["unbound", "bound"])

@@ -8,8 +8,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.datapath import support
-from tests.datapath.support import FAR, WEB, Applied, counting, echoes
+from tests.datapath.support import FAR, WEB, Applied, echoes
 from tests.lab import Capture, EchoServer
+from tests.lab.counters import counting, read_counters
+from tests.lab.streams import hears_nothing, reset
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -30,7 +32,7 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Applied]:
 def test_local_traffic_passes(host: Applied, proxy: socket.socket, address: str) -> None:
     with EchoServer(host.lab.host, address, 80), host.client() as near, counting(host) as added:
         assert echoes(near, (address, 80))
-    assert support.hears_nothing(proxy)
+    assert hears_nothing(proxy)
     assert not added
 
 
@@ -43,7 +45,7 @@ def test_inbound_connections_pass(host: Applied, proxy: socket.socket, origin: s
             assert echoes(near, (OWN, 80))
             local = near.getsockname()
     assert server.peers == [local]
-    assert support.hears_nothing(proxy)
+    assert hears_nothing(proxy)
     assert not OURS & {outcome for _, outcome in added}
     if origin == "net":
         assert added["wan0", "untracked"] > 0
@@ -58,15 +60,15 @@ def test_inbound_connections_pass_although_the_peer_uses_a_port_served_here(
             near.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             near.bind(WEB)
             assert echoes(near, (OWN, 7))
-        assert support.hears_nothing(other)
-    assert support.hears_nothing(proxy)
+        assert hears_nothing(other)
+    assert hears_nothing(proxy)
 
 
 def test_an_inbound_connection_passes_on_addresses_and_ports_once_intercepted(
     host: Applied, proxy: socket.socket
 ) -> None:
     near, far = host.pair(proxy, port=43000)
-    support.reset(near)
+    reset(near)
     far.close()
     with EchoServer(host.lab.host, OWN, 43000), host.lab.net.socket() as peer:
         peer.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -81,7 +83,7 @@ def test_forwarded_connections_pass(host: Applied, proxy: socket.socket) -> None
         with counting(host) as added:
             assert echoes(near, (FAR, 7))
         assert server.peers == [near.getsockname()]
-    assert support.hears_nothing(proxy)
+    assert hears_nothing(proxy)
     assert added["wan0", "forwarded"] > 0
     assert {outcome for _, outcome in added} == {"forwarded"}
 
@@ -94,7 +96,7 @@ def test_marked_connections_go_out_directly(
         with counting(host) as added:
             assert echoes(near, (FAR, 7))
         assert server.peers == [near.getsockname()]
-    assert support.hears_nothing(proxy)
+    assert hears_nothing(proxy)
     assert added["wan0", "bypass_mark"] == 1
     assert not OURS & {outcome for _, outcome in added}
 
@@ -117,11 +119,11 @@ def test_other_protocols_pass(host: Applied, protocol: str) -> None:
     number = socket.getprotobyname(protocol)
     payload = bytes.fromhex("0800 f7ff 0000 0000") if protocol == "icmp" else bytes(12)
     with host.lab.host.socket(kind=socket.SOCK_RAW, proto=number) as raw:
-        before = support.read_counters(host)
+        before = read_counters(host)
         with Capture(host.lab.net, "isp0") as wire:
             raw.sendto(payload, (FAR, 0))
             answer = wire.wait_for(lambda packet: packet.src == FAR)
-        added = support.read_counters(host) - before
+        added = read_counters(host) - before
     assert answer.dst == OWN
     assert added["wan0", "other_protocol"] > 0
     assert {outcome for _, outcome in added} == {"other_protocol"}
@@ -141,7 +143,7 @@ def test_a_local_wildcard_server_never_gets_an_intercepted_connection(
                 assert far.recv(20) == b"for the proxy"
                 near.close()
                 far.close()
-            assert support.hears_nothing(server)
+            assert hears_nothing(server)
 
 
 @both
@@ -165,4 +167,4 @@ def test_special_addresses_are_never_intercepted(
         host.lab.host.run(["ip", "route", "del", *route])
     assert (opening.src, opening.dst) == (OWN, address)
     assert added["wan0", "bypass_address"] == 1
-    assert support.hears_nothing(proxy)
+    assert hears_nothing(proxy)

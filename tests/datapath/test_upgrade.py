@@ -10,8 +10,10 @@ import pytest
 
 from netplan_tproxy.datapath import programs as datapath
 from tests.datapath import support
-from tests.datapath.support import Applied, counting
+from tests.datapath.support import Applied
 from tests.lab import Capture
+from tests.lab.counters import counting, read_counters
+from tests.lab.streams import hears_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,7 +45,7 @@ def test_a_new_program_takes_over_the_connections_of_the_old_one(
         pairs = [fresh.pair(proxy, device) for device in ("", "wan0")]
         half_closed = fresh.pair(proxy, "wan0")
         half_closed.near.close()
-        before, counted = filters(fresh), support.read_counters(fresh)
+        before, counted = filters(fresh), read_counters(fresh)
         digest = request.getfixturevalue("newer_program")
         assert digest not in before
 
@@ -52,7 +54,7 @@ def test_a_new_program_takes_over_the_connections_of_the_old_one(
         after = filters(fresh)
         assert after.count(f"@{digest}") == before.count("netplan-tproxy/") == 2
         assert after.count("netplan-tproxy/") == 2
-        assert not counted - support.read_counters(fresh), "counters start over"
+        assert not counted - read_counters(fresh), "counters start over"
         with counting(fresh) as added:
             for near, far in pairs:
                 near.sendall(b"question")
@@ -120,4 +122,4 @@ def test_a_changed_site_file_redirects_new_connections_and_keeps_the_old(fresh: 
             assert far.recv(1) == b"x"
             near.close()
             far.close()
-        assert support.hears_nothing(proxy)
+        assert hears_nothing(proxy)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import re
 import subprocess
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.lab import Lab
+from tests.paths import DOCS
 
 _FENCE = re.compile(
     r"(?:<!-- not run: (?P<reason>[^\n]+?) -->\n)?```(?P<kind>\w*)\n(?P<body>.*?)```", re.DOTALL
@@ -28,6 +30,16 @@ def blocks(kind: str, text: str) -> list[tuple[str, str]]:
     """Bodies of the fences of one kind, each with the reason why it is not run, if any."""
     found = _FENCE.finditer(text)
     return [(match["reason"] or "", match["body"]) for match in found if match["kind"] == kind]
+
+
+def module_of(name: str) -> Any:
+    """The script of docs/ that makes a page or a drawing."""
+    spec = importlib.util.spec_from_file_location(name, DOCS / f"{name}.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def steps(text: str) -> list[Step]:

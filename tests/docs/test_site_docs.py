@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import json
 import re
 from collections.abc import Iterator, Mapping
@@ -12,23 +11,15 @@ from typing import Any
 import pytest
 import yaml
 
+from tests.docs.pages import module_of
 from tests.paths import ROOT
 
 SCHEMA = json.loads((ROOT / "schemas/site.schema.json").read_text())
 SITES = sorted((ROOT / "examples").rglob("*.yaml"))
 
 
-def maker() -> Any:
-    spec = importlib.util.spec_from_file_location("site_yaml", ROOT / "docs/site_yaml.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
 def test_the_page_is_what_the_schema_makes() -> None:
-    made = maker().page(SCHEMA)
+    made = module_of("site_yaml").page(SCHEMA)
     assert (ROOT / "docs/site-yaml.md").read_text() == made, "run: python docs/site_yaml.py"
 
 

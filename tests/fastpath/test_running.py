@@ -14,7 +14,7 @@ from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from tests.datapath import support
 from tests.fastpath.support import Counted, fast, receive, until
 from tests.lab import HttpServer
-from tests.transactions.every_kind.support import new_sources, old_sources
+from tests.lab.sabotage import later_version, this_version
 
 if TYPE_CHECKING:
     import socket
@@ -103,11 +103,11 @@ def test_no_byte_is_lost_while_its_programs_are_replaced(
 ) -> None:
     with support.listener(alone) as proxy:
         running = talks(alone, proxy, 4)
-        new_sources(monkeypatch)
+        later_version(monkeypatch)
         alone.apply()
         running += talks(alone, proxy, 4)
         monkeypatch.undo()
-        old_sources()
+        this_version()
         alone.apply()
         assert [talk.end() for talk in running] == [True] * 8
 
@@ -140,14 +140,14 @@ def test_new_programs_carry_on_with_enrolled_connections(
         pair = alone.pair(proxy)
         with pair.near, pair.far:
             pair.near.sendall(b"before")
-            new_sources(monkeypatch)
+            later_version(monkeypatch)
             alone.apply()
             counted = Counted(alone)
             pair.near.sendall(b"after")
             assert receive(pair.far, 11) == b"beforeafter"
             assert counted() == {"messages": 1, "bytes": 5}
     monkeypatch.undo()
-    old_sources()
+    this_version()
 
 
 def test_what_waits_for_a_stalled_reader_is_still_there_when_it_is_switched_off(

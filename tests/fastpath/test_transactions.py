@@ -19,16 +19,8 @@ from netplan_tproxy.kernel.bpf.libbpf import Fd, library
 from tests.fastpath.support import fast
 from tests.lab.host import SITE, Host
 from tests.lab.leaks import nothing_left
-from tests.lab.sabotage import raising, sabotaged
-from tests.transactions.every_kind.support import (
-    die,
-    killed,
-    new_sources,
-    old_sources,
-    same,
-    steps,
-)
-from tests.transactions.every_kind.test_failure import refusal
+from tests.lab.sabotage import killed, later_version, raising, refusal, sabotaged, this_version
+from tests.transactions.every_kind.support import same, steps
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,10 +62,10 @@ def old_and_new(
     machine.applied()
     machine.write(new)
     if request.param == "other programs":
-        new_sources(monkeypatch)
+        later_version(monkeypatch)
     yield old, new
     monkeypatch.undo()
-    old_sources()
+    this_version()
 
 
 def test_a_failure_at_any_step_is_undone(
@@ -109,7 +101,7 @@ def test_killed_at_any_step_either_file_goes_on(
         machine.write(new)
         if old == new:
             continue
-        killed(machine, monkeypatch, die, step, done=bool(step % 2), arguments=arguments)
+        killed(machine, monkeypatch, *arguments, at=step, done=bool(step % 2))
         text = (old, new)[step // 2 % 2]
         machine.write(text)
         machine.applied()

@@ -20,6 +20,7 @@ from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.state.state import State
 from tests.datapath import support
 from tests.lab.host import SITE, Host, unchanged
+from tests.lab.streams import reset
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -158,7 +159,7 @@ def test_intercepted_connections_are_those_that_the_proxy_holds(host: Host) -> N
         assert "  3 connections, 0 UDP flows remembered" in shown
         assert len([line for line in shown if "→  1.1.1.1:80" in line]) == 3
         for pair in pairs:
-            support.reset(pair.near)
+            reset(pair.near)
             pair.far.close()
         assert read(host)["flows"]["tcp"] == 0
         direct.close()

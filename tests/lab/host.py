@@ -15,7 +15,7 @@ from netplan_tproxy.kernel.bpf.maps import keys, lookup, map_info, open_pinned
 from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.paths import DEFAULT_STATE
 from tests.lab import Snapshot, diff_snapshots, snapshot
-from tests.lab.isolate import BPFFS
+from tests.lab.counters import pins_of
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -100,8 +100,7 @@ class Host:
 
     @property
     def pins(self) -> Path:
-        with self.namespace.entered():
-            return BPFFS / "netplan-tproxy" / str(netns_cookie())
+        return pins_of(self.lab)
 
     @property
     def state(self) -> Path:

@@ -9,11 +9,16 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import secrets
+import shutil
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
+from netplan_tproxy.kernel.host.netns import netns_cookie
+from netplan_tproxy.paths import DEFAULT_STATE
 from tests.lab import isolate
 from tests.lab.namespace import Namespace
 from tests.lab.sweep import PREFIX, sweep
@@ -124,8 +129,17 @@ class Lab:
         host.clear()
         _batch(self.lan, lan)
 
-    def close(self) -> None:
-        """Remove everything; twice is once."""
+    def close(self, *, tidy: bool = True) -> None:
+        """Remove everything; twice is once.
+
+        With ``tidy`` also what the tool has on record and pinned for HOST: nobody could ask
+        it to destroy that any more.
+        """
+        if tidy and self in _live:
+            for folder in _on_record(self._namespaces[:1]):
+                shutil.rmtree(folder, ignore_errors=True)
+                with contextlib.suppress(OSError):  # holds what is of other namespaces
+                    folder.parent.rmdir()
         for namespace in self._namespaces:
             namespace.close()
         _live.discard(self)
@@ -152,6 +166,16 @@ def _up(device: str, address: str) -> list[str]:
 
 def _batch(namespace: Namespace, lines: list[str]) -> None:
     namespace.run(["ip", "-batch", "-"], stdin="\n".join(lines) + "\n")
+
+
+def _on_record(namespaces: list[Namespace]) -> list[Path]:
+    """Where the tool keeps its state and its pins of these namespaces."""
+    folders = []
+    for namespace in namespaces:
+        with namespace.entered():
+            name = str(netns_cookie())
+        folders += [Path(DEFAULT_STATE) / name, isolate.BPFFS / "netplan-tproxy" / name]
+    return folders
 
 
 _live: set[Lab] = set()

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import errno
+import os
+import signal
 from collections.abc import Callable
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
+from netplan_tproxy.datapath import programs
+from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kinds import all_kinds
 from netplan_tproxy.reconcile import session
 from netplan_tproxy.resource.kind import Kind
@@ -18,6 +23,7 @@ if TYPE_CHECKING:
     from netplan_tproxy.datapath.host import Kernel
     from netplan_tproxy.datapath.snapshot import Snapshot
     from netplan_tproxy.datapath.wanted import Wanted
+    from tests.lab.host import Host
 
 Act = Callable[[], None]
 
@@ -80,3 +86,63 @@ def raising(error: BaseException) -> Act:
         raise error
 
     return act
+
+
+def refusal() -> KernelError:
+    return KernelError("the kernel says no", errno.EBUSY)
+
+
+def die() -> None:
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+def in_a_child_that_dies(run: Act) -> None:
+    """Call ``run`` in a fork, which must not get to its end."""
+    child = os.fork()
+    if child == 0:
+        try:
+            run()
+        finally:
+            os._exit(1)
+    _, status = os.waitpid(child, 0)
+    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
+
+
+def killed(
+    host: Host, monkeypatch: pytest.MonkeyPatch, *arguments: str, at: int, done: bool
+) -> None:
+    """Play one run that is killed at one of its changes, before or after it is made."""
+
+    def run() -> None:
+        with sabotaged(monkeypatch, die, at, done=done):
+            host.run(*arguments)
+
+    in_a_child_that_dies(run)
+
+
+def killed_on_the_way_back(
+    host: Host, monkeypatch: pytest.MonkeyPatch, *arguments: str, changes: int, back: int
+) -> None:
+    """Play one run whose last change is refused, and that is killed at one of its undos."""
+    acts = iter([raising(refusal()), die])
+
+    def act() -> None:
+        next(acts)()
+
+    def run() -> None:
+        with sabotaged(monkeypatch, act, changes - 1, changes + back):
+            host.run(*arguments)
+
+    in_a_child_that_dies(run)
+
+
+def later_version(patch: pytest.MonkeyPatch) -> None:
+    """Have the BPF programs of a later version: another digest, the same meaning."""
+    source = programs.program_source
+    patch.setattr(programs, "program_source", lambda *of: source(*of) + "\n/* later */\n")
+    programs.source_digest.cache_clear()
+
+
+def this_version() -> None:
+    """To be called once ``patch`` is undone."""
+    programs.source_digest.cache_clear()

@@ -31,11 +31,13 @@ _COMMANDS = {
     "qdiscs": ("tc", "-d", "qdisc"),
     "nftables": ("nft", "-s", "list", "ruleset"),
 }
-# Lifetimes count down; the rest is redrawn or counted by the kernel itself.
+# Lifetimes count down; the rest is redrawn or counted by the kernel itself, or is one value
+# for the whole machine although every namespace shows it.
 _NOISE = re.compile(r" (?:expires|valid_lft|preferred_lft) \d+sec| state (?:UP|UNKNOWN|DOWN)\b")
 _PROGRAM_IDS = re.compile(r" (?:id|prog/xdp id) \d+")
 _VOLATILE = re.compile(
-    r"net\.netfilter\.(?:nf_conntrack_count|nf_hooks_lwtunnel)"
+    r"net\.netfilter\.nf_conntrack_(?:count|max|expect_max|buckets)"
+    r"|net\.netfilter\.nf_hooks_lwtunnel"
     r"|net\.ipv[46]\.route\.flush"
     r"|net\.ipv6\.conf\..*\.stable_secret"
     r"|net\.ipv4\.tcp_(?:available|allowed)_congestion_control"

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 from jsonschema import Draft202012Validator
@@ -14,21 +13,9 @@ from netplan_tproxy import errors
 from tests.lab.host import CHANGES, SITE, Host, unchanged
 from tests.paths import ROOT
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from tests.lab import Lab
-
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
 SCHEMA = Draft202012Validator(json.loads((ROOT / "schemas/output.schema.json").read_text()))
-
-
-@pytest.fixture
-def host(lab: Lab, tmp_path: Path) -> Iterator[Host]:
-    made = Host(lab, tmp_path)
-    yield made
-    made.run("--destroy")
 
 
 def document(host: Host, *arguments: str) -> dict[str, Any]:

@@ -17,19 +17,10 @@ from tests.lab.host import Host
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
 
-    from tests.lab import Lab
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
-
-
-@pytest.fixture
-def host(lab: Lab, tmp_path: Path) -> Iterator[Host]:
-    made = Host(lab, tmp_path)
-    yield made
-    made.run("--destroy")
 
 
 def test_every_change_is_logged_and_the_plan_stays_on_standard_output(host: Host) -> None:

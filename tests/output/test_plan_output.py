@@ -25,11 +25,7 @@ from netplan_tproxy.state.site_record import SiteRecord, diff_report, from_json,
 from tests.lab.host import SITE, Host
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
     from netplan_tproxy.resource.values import Resource
-    from tests.lab import Lab
 
 devices = st.sampled_from(["lo", "wan0", "lan0", "a-long-name-15b"])
 KINDS: tuple[st.SearchStrategy[Resource], ...] = (
@@ -219,13 +215,6 @@ def test_a_record_survives_the_way_to_json_and_back() -> None:
     assert one.says_as(from_json({**one.to_json(), "at": 2.0}))
     assert not one.says_as(None)
     assert not one.says_as(record(FULL + "# longer\n" + "site: other\n"))
-
-
-@pytest.fixture
-def host(lab: Lab, tmp_path: Path) -> Iterator[Host]:
-    made = Host(lab, tmp_path)
-    yield made
-    made.run("--destroy")
 
 
 @pytest.mark.lab

@@ -9,7 +9,6 @@ import select
 import signal
 import sys
 import time
-from typing import TYPE_CHECKING
 
 import pytest
 
@@ -18,20 +17,7 @@ from netplan_tproxy.system.signals import Interrupted, Interrupts
 from tests.lab.host import Host
 from tests.paths import ROOT
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-    from pathlib import Path
-
-    from tests.lab import Lab
-
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
-
-
-@pytest.fixture
-def host(lab: Lab, tmp_path: Path) -> Iterator[Host]:
-    made = Host(lab, tmp_path)
-    yield made
-    made.run("--destroy")
 
 
 def test_watching_ends_with_a_signal_and_never_in_the_middle_of_reading() -> None:

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING, Self, TypeVar
 
 from tests.datapath import support
 from tests.lab import cgroups
+from tests.lab.counters import read_counters
+from tests.lab.streams import reset
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -138,7 +140,7 @@ def taken(near: socket.socket, where: tuple[str, int], proxy: TransparentProxy) 
         with _soon(lambda: proxy.accept(version)) as far:
             assert far.getpeername()[:2] == near.getsockname()[:2]
             assert far.getsockname()[:2] == where
-            support.reset(near)
+            reset(near)
             return True
     except ConnectionRefusedError:
         return False
@@ -165,10 +167,10 @@ def _soon(attempt: Callable[[], T]) -> T:
 def outcome(on: support.Applied, probe: Probe, proxy: TransparentProxy) -> str:
     """What a first packet is counted as; and that what is so counted became of it."""
     device = DEVICES[probe.way]
-    before = support.read_counters(on)
+    before = read_counters(on)
     with probe.socket(on.lab) as near:
         intercepted = taken(near, (probe.to, probe.port), proxy)
-    added = support.read_counters(on) - before
+    added = read_counters(on) - before
     (found,) = {what for where, what in added if where == device} - _ASIDE
     assert intercepted == (found == "intercepted"), (probe, found)
     assert proxy.idle()

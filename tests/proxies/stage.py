@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from netplan_tproxy.cli import main as cli
 from netplan_tproxy.site.load import load
 from tests.lab import HttpServer, Lab, Namespace, Packet
-from tests.proxies import dns
+from tests.lab.datagrams import DatagramServer, dns_answer
 from tests.proxies.recipes import SERVERS, SHADOWSOCKS_SERVER, Recipe
 from tests.traffic.support import introduce
 
@@ -160,7 +160,7 @@ def staged(recipe: Recipe, folder: Path) -> Iterator[Stage]:
             family = socket.AF_INET if version == 4 else socket.AF_INET6
             answering = lab.net.socket(family, socket.SOCK_DGRAM)
             answering.bind((address, 53))
-            stack.enter_context(dns.DnsServer(answering))
+            stack.enter_context(DatagramServer(answering, dns_answer))
         made = Stage(lab, recipe, folder)
         if recipe.server:
             lab.net.popen(recipe.server, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab import Capture, diff_snapshots, snapshot
-from tests.proxies import dns
+from tests.lab.datagrams import dns_answer, dns_question
 from tests.proxies.recipes import RECIPES, SERVERS, Recipe
 from tests.proxies.stage import CLIENTS, Stage, of_client, staged
 
@@ -51,10 +51,10 @@ def test_names_are_resolved_through_the_proxy(stage: Stage, client: str) -> None
     for version in stage.recipe.versions("udp"):
         with stage.udp(client, version) as resolver, Capture(stage.lab.net, "isp0") as wire:
             for number in (1, 2):
-                asked = dns.question(number)
+                asked = dns_question(number)
                 resolver.sendto(asked, (SERVERS[version], 53))
                 said, sender = resolver.recvfrom(1024)
-                assert said == dns.answer(asked)
+                assert said == dns_answer(asked)
                 assert sender[:2] == (SERVERS[version], 53)
             end = ADDRESSES[where, version], resolver.getsockname()[1]
             assert of_client(wire.arrived(), "udp", end) == []

@@ -114,11 +114,3 @@ def first_byte(
     """What a new connection hears first: a quick reset may come while it still connects."""
     with client(lab, address, port, origin=origin) as near:
         return near.recv(1)
-
-
-def read_all(source: socket.socket) -> bytes:
-    """Everything up to the end of the stream."""
-    parts = []
-    while part := source.recv(65536):
-        parts.append(part)
-    return b"".join(parts)

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import contextlib
 import socket
-import struct
 import tempfile
-import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Self
+from typing import TYPE_CHECKING
 
 from netplan_tproxy.cli import main as cli
 from tests.lab import Lab, Namespace
+from tests.lab.datagrams import DatagramServer
 from tests.relay import bench
 
 if TYPE_CHECKING:
@@ -23,19 +22,9 @@ FAR = {4: "1.1.1.1", 6: "2606:4700:4700::1111"}
 OTHER = {4: "8.8.8.8", 6: "2001:4860:4860::8888"}
 OURS = {4: "10.77.0.2", 6: "fd77::2"}
 
-_HEADER = struct.Struct("!6H")  # RFC 1035, 4.1.1
-_A_IN = struct.pack("!2H", 1, 1)
 
-
-class Heard(NamedTuple):
-    """One datagram at a server and where it came from."""
-
-    data: bytes
-    peer: tuple[str, int]
-
-
-class UdpServer:
-    """Answers each datagram with ``reply(data)`` and remembers them; a context manager."""
+class UdpServer(DatagramServer):
+    """Answers on an address of NET."""
 
     def __init__(
         self,
@@ -44,52 +33,10 @@ class UdpServer:
         port: int = 53,
         reply: Callable[[bytes], bytes] = bytes,
     ) -> None:
-        self.heard: list[Heard] = []
-        self._reply = reply
-        self._bound = datagram_socket(namespace, address)
-        self._bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._bound.bind((address, port))
-        self._bound.settimeout(0.02)
-        self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._serve, name=f"udp-{port}", daemon=True)
-
-    def _serve(self) -> None:
-        while not self._stop.is_set():
-            try:
-                data, peer = self._bound.recvfrom(65535)
-            except TimeoutError:
-                continue
-            self.heard.append(Heard(data, peer[:2]))
-            self._bound.sendto(self._reply(data), peer)
-
-    @property
-    def peers(self) -> list[tuple[str, int]]:
-        return [heard.peer for heard in self.heard]
-
-    def tell(self, data: bytes, peer: tuple[str, int]) -> None:
-        """Send without having been asked."""
-        self._bound.sendto(data, peer)
-
-    def __enter__(self) -> Self:
-        self._thread.start()
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._stop.set()
-        self._thread.join(5)
-        self._bound.close()
-
-
-def dns_question(number: int) -> bytes:
-    """Ask for the address of example.com."""
-    return _HEADER.pack(number, 0x0100, 1, 0, 0, 0) + b"\x07example\x03com\x00" + _A_IN
-
-
-def dns_answer(asked: bytes) -> bytes:
-    """Say 192.0.2.53, as a name server does."""
-    number = _HEADER.unpack_from(asked)[0]
-    record = b"\xc0\x0c" + _A_IN + struct.pack("!IH4B", 60, 4, 192, 0, 2, 53)
-    return _HEADER.pack(number, 0x8180, 1, 1, 0, 0) + asked[_HEADER.size :] + record
+        bound = datagram_socket(namespace, address)
+        bound.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
+        bound.bind((address, port))
+        super().__init__(bound, reply)
 
 
 def datagram_socket(namespace: Namespace, address: str, device: str = "") -> socket.socket:

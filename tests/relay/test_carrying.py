@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab import EchoServer, HttpServer
+from tests.lab.streams import read_all
 from tests.relay import bench
 
 if TYPE_CHECKING:
@@ -48,10 +49,10 @@ def test_the_client_may_end_first_and_still_hears_the_answer(
     near, far = pair
     near.sendall(b"question")
     near.shutdown(socket.SHUT_WR)
-    assert bench.read_all(far) == b"question"
+    assert read_all(far) == b"question"
     far.sendall(b"answer")
     far.close()
-    assert bench.read_all(near) == b"answer"
+    assert read_all(near) == b"answer"
 
 
 def test_the_server_may_end_first_and_still_hears_the_client(
@@ -60,10 +61,10 @@ def test_the_server_may_end_first_and_still_hears_the_client(
     near, far = pair
     far.sendall(b"banner")
     far.shutdown(socket.SHUT_WR)
-    assert bench.read_all(near) == b"banner"
+    assert read_all(near) == b"banner"
     near.sendall(b"late")
     near.close()
-    assert bench.read_all(far) == b"late"
+    assert read_all(far) == b"late"
 
 
 @pytest.mark.parametrize("who", ["client", "server"])
@@ -110,7 +111,7 @@ def test_after_all_that_it_still_serves(setup: tuple[Lab, bench.Running]) -> Non
     with EchoServer(lab.net), bench.client(lab, port=7) as near:
         near.sendall(b"still there")
         near.shutdown(socket.SHUT_WR)
-        assert bench.read_all(near) == b"still there"
+        assert read_all(near) == b"still there"
 
 
 def test_a_slow_reader_holds_the_sender_back_and_loses_nothing(
@@ -183,5 +184,5 @@ def test_ipv6_is_carried_too() -> None:
         with EchoServer(lab.net, address), bench.client(lab, address, 7) as near:
             near.sendall(b"six")
             near.shutdown(socket.SHUT_WR)
-            assert bench.read_all(near) == b"six"
+            assert read_all(near) == b"six"
         relay.wait_for_line(r"\[fd79::2\]:\d+ > \[2606:4700:4700::1111\]:7: 3 bytes out")

@@ -9,6 +9,7 @@ import pytest
 
 from netplan_tproxy.relay.cli import main
 from tests.lab import Capture, EchoServer, Lab
+from tests.lab.streams import read_all
 from tests.relay import bench
 
 LISTEN = ("--listen", "127.0.0.1:9040")
@@ -25,10 +26,10 @@ def test_a_sigterm_lets_running_connections_finish() -> None:
             # Without a listener nftables lets the next one pass by the relay.
             with bench.client(lab, port=7) as direct:
                 direct.shutdown(socket.SHUT_WR)
-                assert bench.read_all(direct) == b""
+                assert read_all(direct) == b""
             near.sendall(b"after")
             near.shutdown(socket.SHUT_WR)
-            assert bench.read_all(near) == b"after"
+            assert read_all(near) == b"after"
         assert [address for address, _ in echo.peers] == ["10.77.0.2", "10.79.0.2"]
         assert relay.process.wait(5) == 0
 

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab import Capture
+from tests.lab.datagrams import dns_answer, dns_question
 from tests.relay import support
-from tests.relay.support import FAR, OTHER, OURS, UdpServer, dns_answer, dns_question
+from tests.relay.support import FAR, OTHER, OURS, UdpServer
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

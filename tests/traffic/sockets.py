@@ -113,15 +113,6 @@ def arrived_by_now(on: Applied, wire: Capture) -> list[Packet]:
     return [each for each in seen if each.arrived and each.proto != marker and not _is_noise(each)]
 
 
-def read_exactly(source: socket.socket, size: int) -> bytes:
-    """So many bytes, or fewer if the stream ends."""
-    parts = []
-    while size and (part := source.recv(min(size, 1 << 20))):
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)
-
-
 def exchange(one: socket.socket, two: socket.socket, size: int) -> None:
     """Send ``size`` bytes each way at once, end each half, and compare."""
     sent = [random.Random(seed).randbytes(size) for seed in range(2)]  # noqa: S311 - test data

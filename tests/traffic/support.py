@@ -7,19 +7,14 @@ import json
 import socket
 import struct
 import tempfile
-from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from netplan_tproxy.cli import main as cli
-from netplan_tproxy.datapath import layouts
-from netplan_tproxy.datapath import programs as datapath
-from netplan_tproxy.kernel.bpf import maps as bpf_maps
-from netplan_tproxy.kernel.host.netns import netns_cookie
 from tests.lab import Lab, Namespace
-from tests.lab.isolate import BPFFS
+from tests.lab.counters import pins_of
 
 PORT = 9040
 BYPASS = 2  # the bypass mark
@@ -110,8 +105,7 @@ class Applied:
 
     @property
     def maps(self) -> Path:
-        with self.lab.host.entered():
-            return BPFFS / "netplan-tproxy" / str(netns_cookie()) / "maps"
+        return pins_of(self.lab) / "maps"
 
     def client(
         self,
@@ -163,31 +157,3 @@ def introduce(lab: Lab) -> None:
         mac = json.loads(known.run(["ip", "-j", "link", "show", there]).stdout)[0]["address"]
         words = ["ip", "neigh", "replace", address, "lladdr", mac, "dev", device]
         to.run([*words, "nud", "permanent"])
-
-
-def read_counters(on: Applied) -> Counter[tuple[str, str]]:
-    """Packets by device and outcome, so far."""
-    with on.lab.host.entered():
-        devices = dict(socket.if_nameindex())
-    found: Counter[tuple[str, str]] = Counter()
-    with bpf_maps.open_pinned(str(on.maps / layouts.COUNTERS.pin)) as fd:
-        size = bpf_maps.entry_size(bpf_maps.map_info(fd))
-        for key in bpf_maps.keys(fd, layouts.COUNTER_KEY.size):
-            ifindex, outcome = layouts.COUNTER_KEY.unpack(key)
-            per_cpu = layouts.COUNTER.iter_unpack(bpf_maps.lookup(fd, key, size) or b"")
-            name = devices.get(ifindex, str(ifindex)), datapath.OUTCOMES[outcome]
-            found[name] += sum(packets for packets, _ in per_cpu)
-    return found
-
-
-@contextlib.contextmanager
-def counting(on: Applied) -> Iterator[Counter[tuple[str, str]]]:
-    """What the block has added to the counters, filled in at its end.
-
-    Without ``other_protocol``: ARP and NDP may add to it at any time.
-    """
-    added: Counter[tuple[str, str]] = Counter()
-    before = read_counters(on)
-    yield added
-    after = read_counters(on) - before
-    added.update({key: packets for key, packets in after.items() if key[1] != "other_protocol"})

@@ -7,9 +7,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.counters import counting
 from tests.traffic import support
 from tests.traffic.sockets import answer, exchange, receive
-from tests.traffic.support import BEHIND, Applied, Family, Sender, counting, make_site
+from tests.traffic.support import BEHIND, Applied, Family, Sender, make_site
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 DGRAM = socket.SOCK_DGRAM

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab import Lab, diff_snapshots, snapshot
+from tests.lab.counters import counting
 from tests.traffic.sockets import answer, exchange, receive
-from tests.traffic.support import Applied, Family, Sender, counting, make_site
+from tests.traffic.support import Applied, Family, Sender, make_site
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 DGRAM = socket.SOCK_DGRAM

@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab import EchoServer
+from tests.lab.counters import counting
 from tests.traffic import support
 from tests.traffic.sockets import answer, listener, receive
-from tests.traffic.support import Applied, Family, Sender, counting, make_site
+from tests.traffic.support import Applied, Family, Sender, make_site
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 DGRAM = socket.SOCK_DGRAM

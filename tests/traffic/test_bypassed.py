@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from tests.lab import Capture
+from tests.lab.counters import counting
 from tests.traffic import reuse, support
 from tests.traffic.reuse import (
     RESETS,
@@ -32,7 +33,6 @@ from tests.traffic.support import (
     Family,
     Pair,
     Sender,
-    counting,
     make_site,
 )
 

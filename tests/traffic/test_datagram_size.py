@@ -10,8 +10,9 @@ import socket
 
 import pytest
 
+from tests.lab.counters import counting
 from tests.traffic.sockets import answer, receive
-from tests.traffic.support import BEHIND, BYPASS, UNBOUND, V6, Applied, Family, Sender, counting
+from tests.traffic.support import BEHIND, BYPASS, UNBOUND, V6, Applied, Family, Sender
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 DGRAM = socket.SOCK_DGRAM

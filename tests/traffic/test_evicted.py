@@ -8,8 +8,9 @@ import pytest
 
 from netplan_tproxy.datapath import layouts
 from tests.lab import Capture
+from tests.lab.counters import counting
 from tests.traffic.sockets import answer, leaks, receive
-from tests.traffic.support import BEHIND, BOUND, UNBOUND, Applied, Family, Sender, counting
+from tests.traffic.support import BEHIND, BOUND, UNBOUND, Applied, Family, Sender
 from tests.traffic.tables import flow_key, forget, wipe
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]

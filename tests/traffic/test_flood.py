@@ -10,11 +10,12 @@ from collections.abc import Iterator
 import pytest
 
 from netplan_tproxy.datapath import layouts
+from tests.lab.counters import counting
 from tests.traffic import crowd
 from tests.traffic.frames import SYN, frame, ip_packet, mac_of, sender_of, tcp_segment
 from tests.traffic.icmp import checksum
 from tests.traffic.sockets import listener, receive
-from tests.traffic.support import BEHIND, V4, Applied, counting
+from tests.traffic.support import BEHIND, V4, Applied
 from tests.traffic.tables import entries
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf, pytest.mark.slow]

@@ -7,9 +7,11 @@ import socket
 import pytest
 
 from tests.lab import Capture
+from tests.lab.counters import counting
+from tests.lab.streams import read_exactly
 from tests.traffic.icmp import pings
-from tests.traffic.sockets import exchange, leaks, listener, read_exactly, receive
-from tests.traffic.support import BEHIND, UNBOUND, V4, Applied, Family, counting
+from tests.traffic.sockets import exchange, leaks, listener, receive
+from tests.traffic.support import BEHIND, UNBOUND, V4, Applied, Family
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 DGRAM = socket.SOCK_DGRAM

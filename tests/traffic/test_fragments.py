@@ -8,9 +8,10 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab import Capture
+from tests.lab.counters import counting
 from tests.traffic.frames import SYN, frame, ip_packet, mac_of, sender_of, tcp_segment
 from tests.traffic.sockets import leaks, listener
-from tests.traffic.support import BYPASS, V4, Applied, counting
+from tests.traffic.support import BYPASS, V4, Applied
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 MORE = 0x2000

@@ -9,9 +9,11 @@ from collections.abc import Iterator
 
 import pytest
 
+from tests.lab.counters import counting
+from tests.lab.streams import read_exactly
 from tests.traffic.icmp import message, quotation, raw, send_too_big
-from tests.traffic.sockets import exchange, read_exactly
-from tests.traffic.support import BEHIND, BOUND, UNBOUND, V4, Applied, Family, Sender, counting
+from tests.traffic.sockets import exchange
+from tests.traffic.support import BEHIND, BOUND, UNBOUND, V4, Applied, Family, Sender
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 TCP_REPAIR, TCP_REPAIR_QUEUE, TCP_QUEUE_SEQ = 19, 20, 21  # <linux/tcp.h>

@@ -7,10 +7,11 @@ import socket
 import pytest
 
 from tests.lab import Capture
+from tests.lab.counters import counting
 from tests.traffic import support
 from tests.traffic.icmp import pings
 from tests.traffic.sockets import exchange, listener
-from tests.traffic.support import BOUND, UNBOUND, V6, Applied, Sender, counting
+from tests.traffic.support import BOUND, UNBOUND, V6, Applied, Sender
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 # Next header (filled in by the kernel), length 0: eight bytes, a PadN option of four.

@@ -9,10 +9,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab import Capture, Namespace
+from tests.lab.counters import counting
 from tests.lab.memory import charged
 from tests.traffic import crowd
 from tests.traffic.sockets import leaks
-from tests.traffic.support import Applied, counting
+from tests.traffic.support import Applied
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf, pytest.mark.slow]
 MANY = 50_000 // 6 * 6  # as many of each kind

@@ -8,8 +8,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from tests.lab.counters import counting
 from tests.traffic.sockets import listener
-from tests.traffic.support import Applied, Family, Sender, counting
+from tests.traffic.support import Applied, Family, Sender
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf, pytest.mark.usefixtures("no_leak")]
 MANY = 200

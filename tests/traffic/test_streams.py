@@ -11,7 +11,8 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab import Namespace
-from tests.traffic.sockets import exchange, listener, read_exactly
+from tests.lab.streams import read_exactly
+from tests.traffic.sockets import exchange, listener
 from tests.traffic.support import V4, Applied, Family, Sender
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf, pytest.mark.usefixtures("no_leak")]

@@ -10,18 +10,11 @@ from typing import NamedTuple
 import pytest
 
 from tests.lab import EchoServer, Lab, Namespace
+from tests.lab.counters import counting
+from tests.lab.streams import read_exactly
 from tests.traffic.icmp import pings
-from tests.traffic.sockets import answer, exchange, listener, read_exactly, receive
-from tests.traffic.support import (
-    BYPASS,
-    UNBOUND,
-    V4,
-    Applied,
-    Family,
-    Sender,
-    counting,
-    make_site,
-)
+from tests.traffic.sockets import answer, exchange, listener, receive
+from tests.traffic.support import BYPASS, UNBOUND, V4, Applied, Family, Sender, make_site
 from tests.traffic.tun import Cable
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]

@@ -7,17 +7,9 @@ import socket
 import pytest
 
 from tests.lab import Capture, Lab
+from tests.lab.counters import counting
 from tests.traffic.sockets import answer, leaks, listener, receive, transparent
-from tests.traffic.support import (
-    BYPASS,
-    UNBOUND,
-    V4,
-    Applied,
-    Family,
-    Sender,
-    counting,
-    make_site,
-)
+from tests.traffic.support import BYPASS, UNBOUND, V4, Applied, Family, Sender, make_site
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 DGRAM = socket.SOCK_DGRAM

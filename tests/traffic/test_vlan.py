@@ -6,6 +6,8 @@ import socket
 
 import pytest
 
+from tests.lab.counters import counting
+from tests.lab.streams import hears_nothing
 from tests.traffic.frames import (
     DOT1AD,
     DOT1Q,
@@ -17,7 +19,7 @@ from tests.traffic.frames import (
     tcp_segment,
 )
 from tests.traffic.sockets import listener
-from tests.traffic.support import V4, Applied, counting
+from tests.traffic.support import V4, Applied
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 WEB = (V4.far, 80)
@@ -29,15 +31,6 @@ Tags = tuple[tuple[int, int], ...]
 
 def opening(source: str) -> bytes:
     return ip_packet(source, V4.far, socket.IPPROTO_TCP, tcp_segment((source, 50000), WEB, SYN))
-
-
-def hears_nothing(proxy: socket.socket) -> bool:
-    proxy.settimeout(0.05)
-    try:
-        proxy.accept()[0].close()
-    except TimeoutError:
-        return True
-    return False
 
 
 @pytest.mark.usefixtures("no_leak")

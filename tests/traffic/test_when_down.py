@@ -5,12 +5,13 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
-import time
 
 import pytest
 
+from tests.lab.counters import counting
+from tests.lab.streams import CLOSE, wait_for
 from tests.traffic.sockets import answer, listener, receive
-from tests.traffic.support import PORT, Applied, Family, Sender, counting
+from tests.traffic.support import PORT, Applied, Family, Sender
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf, pytest.mark.usefixtures("no_leak")]
 STREAM, DGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
@@ -130,15 +131,6 @@ def test_connections_of_a_killed_proxy_are_reset(
         if client == "idle":
             assert near.recv(1) == b""
             near.sendall(b"anybody?")
-        wait_until_closed(near)
+        wait_for(CLOSE, near)
         with pytest.raises(ConnectionError):
             near.sendall(b"?")
-
-
-def wait_until_closed(end: socket.socket) -> None:
-    """Wait for a reset."""
-    close = 7  # include/net/tcp_states.h
-    deadline = time.monotonic() + 5
-    while end.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 1)[0] != close:
-        assert time.monotonic() < deadline
-        time.sleep(0.001)

@@ -8,11 +8,10 @@ import pytest
 
 from netplan_tproxy.errors import KernelError
 from tests.lab import diff_snapshots
+from tests.lab.foreign import put_other_program
 from tests.lab.host import SITE, STATE, Host, unchanged
-from tests.lab.sabotage import raising, sabotaged
+from tests.lab.sabotage import die, in_a_child_that_dies, raising, sabotaged
 from tests.transactions.test_conflict import CONFLICTS, put
-from tests.transactions.test_drift import put_other_program
-from tests.transactions.test_killed import die, in_a_child_that_dies
 
 if TYPE_CHECKING:
     from tests.lab import Snapshot

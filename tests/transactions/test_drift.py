@@ -7,12 +7,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netplan_tproxy.datapath.filter_names import HANDLE, PRIO, filter_name
-from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.layouts import CONFIG
 from netplan_tproxy.kernel.bpf.maps import delete, open_pinned, update
-from netplan_tproxy.kernel.bpf.programs import load_program
-from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, FilterRecord
 from tests.lab import diff_snapshots
+from tests.lab.foreign import put_other_program
 from tests.lab.host import Host
 
 if TYPE_CHECKING:
@@ -20,20 +18,7 @@ if TYPE_CHECKING:
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
-# mov r0, -1 (TC_ACT_UNSPEC); exit
-NOTHING = bytes.fromhex("b7000000ffffffff" + "9500000000000000")
 KEY = bytes(4)
-
-
-def put_other_program(host: Host, name: str) -> None:
-    """Another program in place of ours on wan0's egress."""
-    with host.namespace.entered(), Kernel() as kernel:
-        number = kernel.links()["wan0"].ifindex
-        record = FilterRecord(CLSACT_EGRESS, PRIO, HANDLE, "bpf", name, 0)
-        with load_program(
-            name="nothing", prog_type=3, insns=NOTHING, license="GPL", relocs=(), maps={}
-        ) as fd:
-            kernel.netlink.put_filter(number, record, int(fd))
 
 
 def other_program_under_our_name(host: Host) -> None:

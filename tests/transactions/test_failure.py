@@ -13,7 +13,7 @@ from netplan_tproxy.state.ledger import LedgerFile
 from netplan_tproxy.state.state import State
 from tests.lab import diff_snapshots
 from tests.lab.host import CHANGES, SITE, STATE, Host, unchanged
-from tests.lab.sabotage import raising, sabotaged
+from tests.lab.sabotage import raising, refusal, sabotaged
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -27,10 +27,6 @@ OTHER = (
     + "route_tables: {101: [{to: default}]}\n"
     + "sysctls: {net.ipv4.ip_default_ttl: 33}\n"
 )
-
-
-def refusal() -> KernelError:
-    return KernelError("the kernel says no", errno.EBUSY)
 
 
 def first(host: Host) -> list[str]:

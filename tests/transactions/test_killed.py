@@ -2,52 +2,23 @@
 
 from __future__ import annotations
 
-import os
-import signal
-from typing import TYPE_CHECKING
-
 import pytest
 
 from netplan_tproxy.state.ledger import LedgerFile
 from netplan_tproxy.state.state import State
 from tests.lab import Snapshot, diff_snapshots
 from tests.lab.host import CHANGES, SITE, STATE, Host, unchanged
-from tests.lab.sabotage import raising, sabotaged
-from tests.transactions.test_failure import OTHER, refusal
-
-if TYPE_CHECKING:
-    from collections.abc import Callable
+from tests.lab.sabotage import (
+    die,
+    in_a_child_that_dies,
+    killed,
+    killed_on_the_way_back,
+)
+from tests.transactions.test_failure import OTHER
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
 BOTH = [(step, done) for step in range(CHANGES) for done in (False, True)]
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)
-
-
-def killed(
-    host: Host, monkeypatch: pytest.MonkeyPatch, *arguments: str, at: int, done: bool
-) -> None:
-    """A run in a child that is killed at one step, ``done`` or not."""
-
-    def run() -> None:
-        with sabotaged(monkeypatch, die, at, done=done):
-            host.run(*arguments)
-
-    in_a_child_that_dies(run)
-
-
-def in_a_child_that_dies(run: Callable[[], None]) -> None:
-    child = os.fork()
-    if child == 0:
-        try:
-            run()
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
 
 
 def looks(host: Host, expected: Snapshot) -> None:
@@ -129,18 +100,9 @@ def test_after_a_destroy_killed_anywhere_destroy_finishes_and_apply_returns(
 def test_killed_on_the_way_back_is_no_different(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def refuse_then_die(at: int) -> Callable[[], None]:
-        acts = iter([raising(refusal()), die])
-        return lambda: next(acts)() if at else die()
-
     before = host.look()
-    for back in range(1, CHANGES, 3):
-
-        def run(back: int = back) -> None:
-            with sabotaged(monkeypatch, refuse_then_die(1), CHANGES - 1, CHANGES - 1 + back):
-                host.run(str(host.site))
-
-        in_a_child_that_dies(run)
+    for back in range(0, CHANGES - 1, 3):
+        killed_on_the_way_back(host, monkeypatch, str(host.site), changes=CHANGES, back=back)
         host.destroyed()
         looks(host, before)
 

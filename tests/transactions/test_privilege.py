@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.foreign import put_other_program
 from tests.lab.host import SITE, STATE, Host, unchanged
-from tests.transactions.test_drift import put_other_program
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

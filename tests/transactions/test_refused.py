@@ -116,6 +116,7 @@ def test_a_namespace_that_goes_without_destroy_is_not_taken_for_another(
         other = Host(lost, tmp_path)
         other.applied()
         state, pins = other.state, other.pins
+        lost.close(tidy=False)
     with Lab() as lab:
         fresh = Host(lab, tmp_path)
         before = fresh.look()

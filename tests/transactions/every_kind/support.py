@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-import os
 import re
-import signal
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.datapath import programs as datapath
 from tests.lab import diff_snapshots
-from tests.lab.sabotage import sabotaged
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
-    import pytest
-
     from tests.lab import Snapshot
     from tests.lab.host import Host
 
@@ -72,18 +64,6 @@ bypass:
 _TAG = re.compile(r" tag [0-9a-f]{16}")
 
 
-def new_sources(patch: pytest.MonkeyPatch) -> None:
-    """Have the BPF programs of a later version: another digest, the same meaning."""
-    source = datapath.program_source
-    patch.setattr(datapath, "program_source", lambda *of: source(*of) + "\n/* later */\n")
-    datapath.source_digest.cache_clear()
-
-
-def old_sources() -> None:
-    """To be called once ``patch`` is undone."""
-    datapath.source_digest.cache_clear()
-
-
 def steps(host: Host, *arguments: str) -> int:
     """How many changes this run would make."""
     return host.run(*arguments, "--dry-run").total
@@ -97,21 +77,3 @@ def same(expected: Snapshot, now: Snapshot, where: object) -> None:
 
 def _untagged(seen: Snapshot) -> Snapshot:
     return {**seen, "filters": [_TAG.sub("", line) for line in seen["filters"]]}
-
-
-def killed(host: Host, patch: pytest.MonkeyPatch, act: Callable[[], None], *at: int, done: bool,
-           arguments: list[str]) -> None:  # fmt: skip
-    """Play one run in a child that ``act`` kills at one of the changes ``at``."""
-    child = os.fork()
-    if child == 0:
-        try:
-            with sabotaged(patch, act, *at, done=done):
-                host.run(*arguments)
-        finally:
-            os._exit(1)
-    _, status = os.waitpid(child, 0)
-    assert os.waitstatus_to_exitcode(status) == -signal.SIGKILL
-
-
-def die() -> None:
-    os.kill(os.getpid(), signal.SIGKILL)

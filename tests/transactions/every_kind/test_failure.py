@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.errors import KernelError
-from tests.lab.sabotage import raising, sabotaged
-from tests.transactions.every_kind.support import NEW, OLD, new_sources, old_sources, same, steps
+from tests.lab.sabotage import later_version, raising, refusal, sabotaged, this_version
+from tests.transactions.every_kind.support import NEW, OLD, same, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -17,10 +15,6 @@ if TYPE_CHECKING:
     from tests.lab.host import Host
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
-
-
-def refusal() -> KernelError:
-    return KernelError("the kernel says no", errno.EBUSY)
 
 
 def first(host: Host) -> list[str]:
@@ -47,9 +41,9 @@ SCENES: dict[str, Callable[[Host], list[str]]] = {
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    yield lambda: new_sources(monkeypatch)
+    yield lambda: later_version(monkeypatch)
     monkeypatch.undo()
-    old_sources()
+    this_version()
 
 
 def fail_everywhere(host: Host, monkeypatch: pytest.MonkeyPatch, arguments: list[str]) -> None:

@@ -6,18 +6,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.lab.sabotage import raising
-from tests.transactions.every_kind.support import (
-    NEW,
-    OLD,
-    die,
+from tests.lab.sabotage import (
     killed,
-    new_sources,
-    old_sources,
-    same,
-    steps,
+    killed_on_the_way_back,
+    later_version,
+    this_version,
 )
-from tests.transactions.every_kind.test_failure import refusal
+from tests.transactions.every_kind.support import NEW, OLD, same, steps
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -29,9 +24,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
 @pytest.fixture
 def later(monkeypatch: pytest.MonkeyPatch) -> Iterator[Callable[[], None]]:
-    yield lambda: new_sources(monkeypatch)
+    yield lambda: later_version(monkeypatch)
     monkeypatch.undo()
-    old_sources()
+    this_version()
 
 
 def test_after_an_upgrade_killed_anywhere_the_old_file_and_the_new_one_work_and_destroy_too(
@@ -48,7 +43,7 @@ def test_after_an_upgrade_killed_anywhere_the_old_file_and_the_new_one_work_and_
         host.write(OLD)
         host.applied()
         host.write(NEW)
-        killed(host, monkeypatch, die, step, done=bool(step % 2), arguments=[str(host.site)])
+        killed(host, monkeypatch, str(host.site), at=step, done=bool(step % 2))
         if step % 3 == 0:
             host.destroyed()
             same(clean, host.look(), step)
@@ -69,7 +64,7 @@ def test_an_upgrade_killed_anywhere_is_rolled_back_when_asked_to(
     host.write(NEW)
     changes = steps(host, str(host.site))
     for step in range(changes):
-        killed(host, monkeypatch, die, step, done=bool(step % 2), arguments=[str(host.site)])
+        killed(host, monkeypatch, str(host.site), at=step, done=bool(step % 2))
         assert host.run("--rollback").code == 0
         same(old, host.look(), step)
 
@@ -82,8 +77,8 @@ def test_a_rollback_killed_anywhere_is_finished_by_the_next(
     host.write(NEW)
     changes = steps(host, str(host.site))
     for step in range(changes - 1):
-        killed(host, monkeypatch, die, changes - 1, done=True, arguments=[str(host.site)])
-        killed(host, monkeypatch, die, step, done=bool(step % 2), arguments=["--rollback"])
+        killed(host, monkeypatch, str(host.site), at=changes - 1, done=True)
+        killed(host, monkeypatch, "--rollback", at=step, done=bool(step % 2))
         assert host.run("--rollback").code == 0
         same(old, host.look(), step)
 
@@ -96,12 +91,7 @@ def test_killed_anywhere_on_the_way_back_the_next_run_mends_it(
     host.write(NEW)
     changes = steps(host, str(host.site))
     for back in range(changes):
-        acts = iter([raising(refusal()), die])
-        last, then = changes - 1, changes + back
-        killed(
-            host, monkeypatch, lambda acts=acts: next(acts)(), last, then, done=False,  # type: ignore[misc]
-            arguments=[str(host.site)],
-        )  # fmt: skip
+        killed_on_the_way_back(host, monkeypatch, str(host.site), changes=changes, back=back)
         host.write(OLD)
         host.applied()
         same(old, host.look(), back)
@@ -120,10 +110,10 @@ def test_after_new_programs_were_killed_anywhere_either_version_goes_on(
     host.destroyed()
     for step in range(changes):
         monkeypatch.undo()
-        old_sources()
+        this_version()
         host.applied()
         later()
-        killed(host, monkeypatch, die, step, done=bool(step % 2), arguments=[str(host.site)])
+        killed(host, monkeypatch, str(host.site), at=step, done=bool(step % 2))
         host.applied()
         same(new, host.look(), step)
         host.destroyed()
@@ -138,7 +128,7 @@ def test_after_a_destroy_killed_anywhere_destroy_finishes_and_apply_returns(
     old = host.look()
     changes = steps(host, "--destroy")
     for step in range(changes):
-        killed(host, monkeypatch, die, step, done=bool(step % 2), arguments=["--destroy"])
+        killed(host, monkeypatch, "--destroy", at=step, done=bool(step % 2))
         if step % 3:
             host.destroyed()
             same(clean, host.look(), step)
