@@ -6,6 +6,7 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 import yaml
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -15,7 +16,7 @@ from netplan_tproxy.errors import SiteError
 from netplan_tproxy.site.load import load, parse
 from netplan_tproxy.site.model import Mark, Site
 from netplan_tproxy.site.schema.location import site_schema
-from netplan_tproxy.site.sections.marks import overlap
+from netplan_tproxy.site.sections.marks import FULL_MASK, overlap
 from netplan_tproxy.site.sections.sysctls import ACCEPT_LOCAL
 
 _DATA = Path(__file__).parent / "data"
@@ -200,3 +201,20 @@ def test_marks_that_do_not_overlap_stay_apart_when_one_is_set(
         return
     carried = before & ~other.mask  # a packet that has no bit of the other mark
     assert (carried & ~one.mask | one.value) & other.mask != other.value
+
+
+_MARKS = st.builds(
+    lambda value, mask: Mark(value & mask, mask),
+    st.integers(1, FULL_MASK),
+    st.sampled_from([1, 2, 3, 0xFF, 0xFFFE, FULL_MASK - 1, FULL_MASK]) | st.integers(1, FULL_MASK),
+)
+
+
+@given(_MARKS.filter(lambda mark: mark.value))
+def test_the_mark_that_a_message_suggests_is_accepted(mark: Mark) -> None:
+    head = "version: 1\ninterfaces: {wan0: {}}\nproxy: {port: 9040}\n"
+    with pytest.raises(SiteError, match=f"{mark} overlaps") as caught:
+        parse(f"{head}marks: {{intercept: {mark}, bypass: {mark}}}\n", "site.yaml")
+    suggested = str(caught.value).rpartition(" such as ")[2]
+    site = parse(f"{head}marks: {{intercept: {mark}, bypass: {suggested}}}\n", "site.yaml")
+    assert str(site.bypass_mark) == suggested

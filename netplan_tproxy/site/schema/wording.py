@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from netplan_tproxy.site.schema.accept import UnsureError, accepts
 from netplan_tproxy.site.yaml.nodes import Mapping, Node, Scalar
+from netplan_tproxy.site.yaml.scalars import resolve
 from netplan_tproxy.system.text import clipped, printable, shown
 
 if TYPE_CHECKING:
@@ -14,6 +17,8 @@ if TYPE_CHECKING:
 
 # Text that YAML takes as it is, also inside a list or map.
 _PLAIN = re.compile(r"[\w/.][\w/.:-]*", re.ASCII)
+# An IPv6 address that ends with its longest run of zeros.
+_OPEN_ADDRESS = re.compile(r"[0-9a-fA-F:]{0,35}::")
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,6 +48,12 @@ def missing_text(key: str, schema: dict[str, Any]) -> str:
 def unfit_text(node: Node, refusal: Refusal) -> str:
     """Return the message for a value, or a name, that is not as the schema says."""
     schema = refusal.schema
+    quotes = _without_quotes(node, schema) or _in_quotes(node, schema)
+    return quotes or _refused_text(node, refusal)
+
+
+def _refused_text(node: Node, refusal: Refusal) -> str:
+    schema = refusal.schema
     match refusal.keyword:
         case "enum":
             return f"{described(node)} is not one of {', '.join(map(repr, schema['enum']))}"
@@ -56,6 +67,27 @@ def unfit_text(node: Node, refusal: Refusal) -> str:
             return f"{shown(str(refusal.path[-1]))} is not {schema['x-expect']}"
         case _:
             return f"{described(node)} is not {schema['x-expect']}"
+
+
+def _without_quotes(node: Node, schema: dict[str, Any]) -> str:
+    """Return the message for a number, or yes or no, that quotes have made a text."""
+    if not isinstance(node, Scalar) or not isinstance(node.value, str):
+        return ""
+    with suppress(ValueError, UnsureError):
+        value = resolve(node.text)
+        if not isinstance(value, str) and accepts(schema, value):
+            return f"{shown(node.text)} is text, would be {node.text} without quotes"
+    return ""
+
+
+def _in_quotes(node: Node, schema: dict[str, Any]) -> str:
+    """Return the message for an address such as ``fe80::``, which is a map without quotes."""
+    if not isinstance(node, Mapping) or len(node.entries) != 1:
+        return ""
+    address = f"{node.entries[0].key}:"
+    if not _OPEN_ADDRESS.fullmatch(address) or schema.get("type") != "string":
+        return ""
+    return f"{address} ends with ':', which makes it a map, would be '{address}' in quotes"
 
 
 def _together_text(refusal: Refusal) -> str:

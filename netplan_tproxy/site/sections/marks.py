@@ -70,12 +70,14 @@ def _overlap_problem(section: Mapping, marks: dict[str, Mark]) -> list[Problem]:
     entry = section.entries[-1]
     other = "intercept" if entry.key == "bypass" else "bypass"
     text = (
-        f"{marks[entry.key]} overlaps {other} {marks[other]}, would be a bit of its own such as "
-        f"{_free_bit(marks[other])}"
+        f"{marks[entry.key]} overlaps {other} {marks[other]}, would be {apart_from(marks[other])}"
     )
     return [Problem(entry.at, ("marks", entry.key), text)]
 
 
-def _free_bit(other: Mark) -> Mark:
-    bit = next((1 << n for n in range(32) if not other.mask >> n & 1), other.value ^ 1)
-    return Mark(bit, bit)
+def apart_from(other: Mark) -> str:
+    """Return the words for a mark that does not overlap ``other``, with an example."""
+    for bit in range(32):
+        if not other.mask >> bit & 1:
+            return f"a bit of its own such as {Mark(1 << bit, 1 << bit)}"
+    return f"another value such as {Mark(2 if other.value == 1 else 1, FULL_MASK)}"

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from netplan_tproxy.site.model import PROTOCOLS, Policy
 from netplan_tproxy.site.sections.items import read_distinct, read_items, scalars
-from netplan_tproxy.site.sections.marks import overlap, parse_mark
+from netplan_tproxy.site.sections.marks import apart_from, overlap, parse_mark
 from netplan_tproxy.site.sections.network_files import NetworkFiles
 from netplan_tproxy.site.sections.networks import parse_network, prefixes
 from netplan_tproxy.site.sections.ports import merge_ports, parse_ports
@@ -75,7 +75,8 @@ class SelectionReader:
         mark = parse_mark(str(item.value))
         if overlap(mark, self._intercept_mark):
             message = (
-                f"{mark} overlaps marks.intercept {self._intercept_mark}, would be a bit of its own"
+                f"{mark} overlaps marks.intercept {self._intercept_mark}, would be "
+                f"{apart_from(self._intercept_mark)}"
             )
             raise ValueError(message)
         return mark

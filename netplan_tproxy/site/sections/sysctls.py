@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.site.yaml.nodes import Entry, Mapping, Scalar
@@ -15,6 +16,11 @@ ACCEPT_LOCAL = "net/ipv4/conf/lo/accept_local"
 _LONGEST_NAME = 255
 _LONGEST_VALUE = 4095
 _SWAP = str.maketrans("./", "/.")
+# The tables devinet_sysctl, addrconf_sysctl and neigh_sysctl_table of the kernel.
+_WHOLE_NUMBERS = re.compile(
+    r"net/ipv4/ip_forward|net/ipv[46]/(conf|neigh)/[^/]+/(?!stable_secret$)[^/]+"
+)
+_WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")  # as the kernel shows it afterwards
 
 
 def parse_name(text: str) -> str:
@@ -73,6 +79,7 @@ def read_sysctls(section: Mapping) -> tuple[tuple[tuple[str, str], ...], list[Pr
         path: Path = ("sysctls", entry.key)
         try:
             name, value = parse_name(entry.key), parse_value(_value(entry))
+            _check_number(name, value)
             _check_accept_local(name, value)
         except ValueError as error:
             problems.append(Problem(entry.at, path, str(error)))
@@ -90,6 +97,12 @@ def read_sysctls(section: Mapping) -> tuple[tuple[tuple[str, str], ...], list[Pr
 
 def _value(entry: Entry) -> Value:
     return entry.value.value if isinstance(entry.value, Scalar) else None
+
+
+def _check_number(name: str, value: str) -> None:
+    if _WHOLE_NUMBERS.fullmatch(name) and not _WHOLE_NUMBER.fullmatch(value):
+        message = f"{shown(value)} is not a whole number, would be such as 1"
+        raise ValueError(message)
 
 
 def _check_accept_local(name: str, value: str) -> None:

@@ -8,6 +8,8 @@ from netplan_tproxy.system.text import clipped, printable
 YAML: Path = ("yaml",)
 
 _WORDS = (
+    ("found ':'", "a value that starts with ':', would be in quotes such as '::1'"),
+    ("got ':'", "a ':' that ends no key, would be the whole value in quotes such as '::1'"),
     ("mapping values are not allowed", "a second ':' in one line, would be the value in quotes"),
     ("could not find expected ':'", "a key without ':', would be 'key: value'"),
     ("that cannot start any token", "a character that cannot start a value, would be it in quotes"),
@@ -31,6 +33,8 @@ def syntax_problem(
         text = "a tab where indentation or a value is expected, would be spaces"
         return Problem(at, YAML, text)
     reason = problem or "not valid YAML"
+    if char == ":" and "<block end>" in reason:
+        reason = "got ':'"  # PyYAML names only what begins with it
     words = next((words for sign, words in _WORDS if sign in reason), None)
     if words is None:
         reason = clipped(printable(reason))
