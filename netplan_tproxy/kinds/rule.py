@@ -66,7 +66,7 @@ class Rule(Resource):
 
 
 class RuleKind(BatchKind[Rule]):
-    """Rules are known by their whole content: two that differ at all coexist."""
+    """The kernel knows a rule by its whole content: two that differ anywhere coexist."""
 
     resource = Rule
 
