@@ -1,4 +1,4 @@
-"""Compiling and loading our programs: nothing of it is seen until somebody pins the result."""
+"""Compiling and loading our programs. Nobody else sees them until they are pinned."""
 
 from __future__ import annotations
 
@@ -6,12 +6,19 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.datapath import fastpath, programs
+from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from netplan_tproxy.kernel.bpf.btf import rmem_alloc_offset, waits_for_offset
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 
 if TYPE_CHECKING:
     from netplan_tproxy.kernel.bpf.compiler import Compiled, Module
+
+_NO_BTF = (
+    "fastpath: this kernel has no BTF (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF), or "
+    "none with sk_backlog.rmem_alloc, so nobody could tell how much waits for a reader; "
+    "nothing was touched"
+)
 
 
 def compile_source(source: str, names: Sequence[str]) -> Module:
@@ -42,8 +49,14 @@ def load(name: str, compiled: Compiled, maps: Mapping[str, int]) -> Fd:
 
 
 def field_offsets(source: str) -> dict[str, str]:
-    """Give the macros for what a source reads of the running kernel. Raises TproxyError."""
+    """Give the offsets in the running kernel's structs that a source needs, as macros.
+
+    Raises TproxyError.
+    """
     if source == fastpath.SOURCE:
-        return {"RMEM_ALLOC": str(rmem_alloc_offset())}
+        offset = rmem_alloc_offset()
+        if offset is None:
+            raise TproxyError(_NO_BTF)
+        return {"RMEM_ALLOC": str(offset)}
     offset = waits_for_offset()
     return {} if offset is None else {"WAITS_FOR": str(offset)}

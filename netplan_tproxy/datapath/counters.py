@@ -15,7 +15,7 @@ Counts = Mapping[tuple[int, str], tuple[int, int]]
 
 def counters(maps: Path) -> Counts:
     """Read all counters, their CPUs added up; ``maps`` is the directory of the pins."""
-    found = {}
+    counts = {}
     with opened(str(maps / COUNTERS.pin)) as fd:
         for key, value in entries(fd) if fd is not None else ():
             ifindex, outcome = COUNTER_KEY.unpack(key)
@@ -24,5 +24,5 @@ def counters(maps: Path) -> Counts:
                 packets += count
                 octets += length
             name = OUTCOMES[outcome] if outcome < len(OUTCOMES) else f"outcome {outcome}"
-            found[ifindex, name] = (packets, octets)
-    return found
+            counts[ifindex, name] = (packets, octets)
+    return counts

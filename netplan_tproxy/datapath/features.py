@@ -1,4 +1,4 @@
-"""What this kernel can do with BPF, found out by trying: load it, see, and drop it."""
+"""What this kernel supports of BPF, known by trying: load something, and drop it."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def try_bpf() -> None:
 
 
 def lacks(helper: str) -> bool:
-    """Whether a tc program may not call a helper here."""
+    """Whether this kernel refuses a helper to tc programs."""
     call = struct.pack("=BBhi", 0x85, 0, 0, HELPERS[helper])
     try:
         _load(call + _MOV_R0_0 + _EXIT)
@@ -57,7 +57,7 @@ def _load(insns: bytes) -> None:
 
 
 def refused_maps() -> list[str]:
-    """Create each of our maps and drop it; say which the kernel refused, and why."""
+    """Create each of our maps and drop it. Gives a line for each that the kernel refuses."""
     refused = []
     for layout in layouts.MAPS:
         try:

@@ -1,4 +1,4 @@
-"""Where our filters sit and what they are called."""
+"""The prio, handle and names of our filters."""
 
 from __future__ import annotations
 
@@ -16,12 +16,12 @@ def filter_name(program: str) -> str:
 
 
 def program_of(name: str) -> str:
-    """Give the program that a filter's name stands for, "" if the name isn't ours."""
+    """Give the program that a filter of this name runs; "" if the name isn't ours."""
     return name.removeprefix(_PREFIX) if name.startswith(_PREFIX) else ""
 
 
 def is_in_our_place(record: FilterRecord) -> bool:
-    """Whether a filter keeps ours from its place, or is it.
+    """Whether a filter is ours, or keeps ours from its place.
 
     All filters of one prio are of one kind and protocol (tc(8)): beside a stranger ours
     would be refused whatever its handle.
@@ -31,6 +31,6 @@ def is_in_our_place(record: FilterRecord) -> bool:
 
 
 def is_ours(record: FilterRecord) -> bool:
-    """Whether a filter sits at our place and carries our name."""
+    """Whether a filter has our prio, handle and a name of ours."""
     ours = (record.prio, record.handle) == (PRIO, HANDLE)
     return ours and bool(program_of(record.name))

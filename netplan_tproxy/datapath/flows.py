@@ -29,7 +29,7 @@ class Tracked:
 
 
 def intercepted_connections() -> Iterator[Socket]:
-    """Read the established TCP sockets that have an address which is not this host's.
+    """Give the established TCP sockets whose own address is not one of this host's.
 
     Their local end is where the client wanted to go, their remote end is the client.
     Those of other transparent proxies are among them.

@@ -61,9 +61,9 @@ def compile_policy(
         if prefixes is None:
             ids.append(0)
             continue
-        made = make_set(what, prefixes)
-        sets.setdefault(made.id, made)
-        ids.append(made.id)
+        one = make_set(what, prefixes)
+        sets.setdefault(one.id, one)
+        ids.append(one.id)
     *ids, fast_ports = ids
     return CompiledPolicy(SetIds(*ids), tuple(sets.values()), fast_ports)
 
@@ -86,15 +86,15 @@ def _named(ports: Iterable[tuple[int, int]] | None) -> list[Prefix] | None:
 
 def port_prefixes(low: int, high: int) -> list[Prefix]:
     """Cover the ports ``low`` to ``high`` (both included) with as few prefixes as can be."""
-    found = []
+    prefixes = []
     while low <= high:
         size = low & -low or 1 << _PORT_BITS
         while low + size - 1 > high:
             size >>= 1
         length = _PORT_BITS - (size.bit_length() - 1)
-        found.append((length, low.to_bytes(2, "big")))
+        prefixes.append((length, low.to_bytes(2, "big")))
         low += size
-    return found
+    return prefixes
 
 
 def _exact(numbers: Sequence[int], bits: int) -> list[Prefix] | None:

@@ -1,4 +1,4 @@
-"""The programs as seen from user space: what there is, where it goes, who it is. Pure."""
+"""Our programs: which ones a site needs, where they attach, what identifies them. Pure."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ RAW_IP = frozenset({512, 519, 768, 769, 776, 778, 0xFFFE})
 
 @dataclass(frozen=True)
 class Place:
-    """A hook of a device, and the program that belongs there."""
+    """A hook of a device, and the program that belongs on it."""
 
     dev: str
     hook: str
@@ -42,15 +42,15 @@ class Place:
 
 
 def places(site: Site, link_types: Mapping[str, int]) -> list[Place]:
-    """Give what goes where; ``link_types`` are the devices' ARPHRD numbers."""
-    found = [Place("lo", "ingress", "lo_ingress"), Place("lo", "egress", "lo_egress")]
+    """Give the hooks that a site uses; ``link_types`` are ARPHRD numbers by device."""
+    hooks = [Place("lo", "ingress", "lo_ingress"), Place("lo", "egress", "lo_egress")]
     for interface in site.interfaces:
         suffix = "_l3" if link_types[interface.name] in RAW_IP else ""
         side = "lan" if "forward" in interface.intercept else "wan"
-        found.append(Place(interface.name, "ingress", f"{side}_ingress{suffix}"))
+        hooks.append(Place(interface.name, "ingress", f"{side}_ingress{suffix}"))
         if "output" in interface.intercept:
-            found.append(Place(interface.name, "egress", f"wan_egress{suffix}"))
-    return found
+            hooks.append(Place(interface.name, "egress", f"wan_egress{suffix}"))
+    return hooks
 
 
 def programs(site: Site, link_types: Mapping[str, int]) -> list[str]:
@@ -80,7 +80,7 @@ def pin_of(program: str) -> str:
 
 
 def defines(programs: Iterable[str]) -> dict[str, str]:
-    """Give the macros that select programs: what is not asked for is not compiled."""
+    """Give the macros that select programs; no others are compiled."""
     return {f"WITH_{name.upper()}": "1" for name in programs}
 
 

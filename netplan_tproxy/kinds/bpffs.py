@@ -53,7 +53,7 @@ class BpffsKind(Kind[Bpffs]):
 
     def observe(self, seen: Snapshot, scope: Sequence[Bpffs]) -> Iterable[Bpffs]:
         del scope
-        # Where it is seen from here may differ; which one it is does not.
+        # The path may differ from here; it is the same bpffs.
         others = seen.bpffs()
         return [] if others is None else [Bpffs(others=others)]
 

@@ -59,7 +59,7 @@ class Config(Resource):
 
 
 class ConfigKind(Kind[Config]):
-    """The entry goes before what it names; removing it stops interception at once."""
+    """The entry names sets that exist; without it nothing is intercepted."""
 
     resource = Config
 

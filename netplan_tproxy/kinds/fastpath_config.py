@@ -49,7 +49,7 @@ class FastConfig(Resource):
 
 
 class FastConfigKind(Kind[FastConfig]):
-    """It comes last. Without it nobody is enrolled, and who is goes on over TCP."""
+    """It comes last. Without it no socket is enrolled, and those that are go on over TCP."""
 
     resource = FastConfig
 

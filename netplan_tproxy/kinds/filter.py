@@ -77,7 +77,7 @@ class Filter(Resource):
 
 
 class FilterKind(Kind[Filter]):
-    """A filter is known by device, hook, prio and handle; its name says whose it is."""
+    """The kernel knows a filter by device, hook, prio and handle; its name tells ours."""
 
     resource = Filter
 

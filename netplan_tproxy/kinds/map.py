@@ -41,7 +41,7 @@ class Map(Resource):
 
 
 class MapKind(Kind[Map]):
-    """Maps are built aside and then pinned; what they hold belongs to other kinds."""
+    """Maps are built aside and then pinned; their entries belong to other kinds."""
 
     resource = Map
 

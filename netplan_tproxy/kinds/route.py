@@ -10,9 +10,12 @@ from netplan_tproxy.datapath.host import OUR_PROTOCOL, Kernel
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel.netlink.batch import Request, carried_out
-from netplan_tproxy.kernel.netlink.requests import del_route, put_route
-from netplan_tproxy.kernel.netlink.routing import Link, RouteRecord
+from netplan_tproxy.kernel.netlink.routing import (
+    Link,
+    RouteRecord,
+    putting_route,
+    removing_route,
+)
 from netplan_tproxy.resource.kind import BatchKind, Ends
 from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
@@ -105,18 +108,21 @@ class RouteKind(BatchKind[Route]):
         self, kernel: Kernel, changes: Sequence[Ends[Route]]
     ) -> Mapping[int, KernelError]:
         links = kernel.links()
-        asked: list[tuple[int, Request]] = []
+        requests, numbers = [], []
         failures: dict[int, KernelError] = {}
         for number, (before, after) in enumerate(changes):
             try:
                 if after is not None:
                     record = _record(links, after)
-                    asked.append((number, put_route(record, replace=before is not None)))
+                    requests.append(putting_route(record, replace=before is not None))
                 elif before is not None:
-                    asked.append((number, del_route(_record(links, before))))
+                    requests.append(removing_route(_record(links, before)))
             except KernelError as failure:
                 failures[number] = failure
-        return failures | carried_out(asked)
+            else:
+                numbers.append(number)
+        refusals = kernel.netlink.make_all(requests)
+        return failures | {numbers[place]: why for place, why in refusals.items()}
 
 
 def _record(links: Mapping[str, Link], route: Route) -> RouteRecord:

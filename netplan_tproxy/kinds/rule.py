@@ -10,9 +10,7 @@ from netplan_tproxy.datapath.host import OUR_PROTOCOL, Kernel
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel.netlink.batch import Request, carried_out
-from netplan_tproxy.kernel.netlink.requests import add_rule, del_rule
-from netplan_tproxy.kernel.netlink.routing import RuleRecord
+from netplan_tproxy.kernel.netlink.rules import RuleRecord, adding_rule, removing_rule
 from netplan_tproxy.resource.kind import BatchKind, Ends
 from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Resource
@@ -66,7 +64,7 @@ class Rule(Resource):
 
 
 class RuleKind(BatchKind[Rule]):
-    """Rules are known by their whole content: two that differ at all coexist."""
+    """The kernel knows a rule by its whole content: two that differ anywhere coexist."""
 
     resource = Rule
 
@@ -115,14 +113,17 @@ class RuleKind(BatchKind[Rule]):
             kernel.netlink.del_rule(_record(before))
 
     def make_many(self, kernel: Kernel, changes: Sequence[Ends[Rule]]) -> Mapping[int, KernelError]:
-        del kernel
-        asked: list[tuple[int, Request]] = []
+        requests, numbers = [], []
         for number, (before, after) in enumerate(changes):
             if after is not None:
-                asked.append((number, add_rule(_record(after))))
+                requests.append(adding_rule(_record(after)))
+                numbers.append(number)
             if before is not None:
-                asked.append((number, del_rule(_record(before))))
-        return carried_out(asked)
+                requests.append(removing_rule(_record(before)))
+                numbers.append(number)
+        refusals = kernel.netlink.make_all(requests)
+        # Of two for one change the first counts.
+        return {numbers[place]: refusals[place] for place in sorted(refusals, reverse=True)}
 
 
 def _record(rule: Rule) -> RuleRecord:

@@ -17,12 +17,12 @@ from netplan_tproxy.resource.values import Resource
 
 @dataclass(frozen=True)
 class Set(Resource):
-    """A set by its content's digest: it is built, filled, frozen, and never changed."""
+    """A set, by the digest of its content: it is built, filled, frozen, and never changed."""
 
     kind: ClassVar[str] = "set"
 
     digest: str
-    # False: what is pinned and what the programs find are not the same, or one is missing.
+    # False: it is not pinned, or the programs find another one or none.
     whole: bool = True
     what: str = field(default="", compare=False)
     size: int = field(default=0, compare=False)
@@ -58,7 +58,7 @@ class Set(Resource):
 
 
 class SetKind(Kind[Set]):
-    """A set is there when the programs can find it, and find the one that is pinned."""
+    """A set is in place when it is pinned and the programs find that very map."""
 
     resource = Set
 

@@ -48,7 +48,7 @@ class Verdict(Resource):
 
 
 class VerdictKind(Kind[Verdict]):
-    """There is one for the map; another takes its place in one step."""
+    """A map has one program at most; another takes its place in one step."""
 
     resource = Verdict
 

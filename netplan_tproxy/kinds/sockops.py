@@ -49,7 +49,7 @@ class SockOps(Resource):
 
 
 class SockOpsKind(Kind[SockOps]):
-    """A cgroup's program is known by its id, which is that of a pinned one."""
+    """Ours is the program on a cgroup whose id is that of a program we pinned."""
 
     resource = SockOps
 

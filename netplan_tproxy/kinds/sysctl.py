@@ -45,7 +45,7 @@ class Sysctl(Resource):
 
 
 class SysctlKind(Kind[Sysctl]):
-    """Sysctls are set and set back, never created or removed."""
+    """A setting always exists: it is set, and set back."""
 
     resource = Sysctl
 

@@ -89,5 +89,5 @@ def from_json(kinds: Kinds, values: Mapping[str, Any] | None) -> Resource | None
     for field in fields(resource):
         if field.type == "bytes" and field.name in arguments:
             arguments[field.name] = bytes.fromhex(arguments[field.name])
-    made: Resource = resource(**arguments)
-    return made
+    read: Resource = resource(**arguments)
+    return read

@@ -40,7 +40,9 @@ def test_outcomes_are_named_in_the_order_of_the_source() -> None:
 
 
 def test_the_offset_comes_from_the_running_kernel() -> None:
-    assert 0 < rmem_alloc_offset() < 1000
+    offset = rmem_alloc_offset()
+    assert offset is not None
+    assert 0 < offset < 1000
 
 
 def test_a_config_comes_back_as_it_was_packed() -> None:

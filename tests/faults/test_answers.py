@@ -16,7 +16,7 @@ from netplan_tproxy.kernel.netlink import channel
 from netplan_tproxy.kernel.netlink.answer import HEADER
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.pyroute import encoded
-from netplan_tproxy.kernel.netlink.routing import RuleRecord
+from netplan_tproxy.kernel.netlink.rules import RuleRecord
 
 MULTI, INTERRUPTED, CAPPED, TEXTS = 0x2, 0x10, 0x100, 0x200
 ERROR, DONE, NEWRULE, NEWQDISC = 2, 3, 32, 36

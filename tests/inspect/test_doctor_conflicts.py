@@ -12,13 +12,13 @@ from netplan_tproxy.datapath.host import OUR_PROTOCOL
 from netplan_tproxy.inspect.doctor import conflicts, marks, mounts, netfilter, privileges
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
 from netplan_tproxy.inspect.doctor.target import Patient
-from netplan_tproxy.kernel.bpf import query as hooks
 from netplan_tproxy.kernel.bpf.libbpf import Fd, call
 from netplan_tproxy.kernel.bpf.programs import load_program
 from netplan_tproxy.kernel.host.netfilter import Ruleset, read_ruleset
+from netplan_tproxy.kernel.host.processes import running
 from netplan_tproxy.kernel.netlink.handle import Netlink
-from netplan_tproxy.kernel.netlink.routing import Link
-from netplan_tproxy.kernel.netlink.rules import AnyRule, has_routes
+from netplan_tproxy.kernel.netlink.routing import Link, has_routes
+from netplan_tproxy.kernel.netlink.rules import AnyRule
 from netplan_tproxy.site.load import parse
 from netplan_tproxy.systemd.networkd import SETTINGS
 from tests.lab import Lab
@@ -77,19 +77,19 @@ def test_a_profile_with_qdiscs_for_our_device_is_a_trap(
 ) -> None:
     (tmp_path / "uplink.nmconnection").write_text(text)
     monkeypatch.setattr(conflicts, "_PROFILES", tmp_path)
-    monkeypatch.setattr(hooks, "runs", lambda *names: [*names])
+    monkeypatch.setattr(conflicts, "running", lambda *names: [*names])
     (one,) = conflicts._network_manager(Patient(SITE, LINKS))
     assert one.level == (WARN if touches else OK)
 
 
 def test_a_manager_that_does_not_run_is_not_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(hooks, "runs", lambda *_: [])
+    monkeypatch.setattr(conflicts, "running", lambda *_: [])
     assert list(conflicts._network_manager(Patient(SITE, LINKS))) == []
 
 
 def test_running_programs_are_found_by_name() -> None:
     mine = Path("/proc/self/comm").read_text().strip()
-    assert hooks.runs(mine, "no-such-program") == [mine]
+    assert running(mine, "no-such-program") == [mine]
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from netplan_tproxy.datapath.host import OUR_PROTOCOL, Kernel
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel.netlink import batch
+from netplan_tproxy.kernel.netlink.answer import RefusedError
+from netplan_tproxy.kernel.netlink.channel import TOGETHER, Channel
 from netplan_tproxy.kinds import all_kinds, route
 from netplan_tproxy.kinds.route import Route, RouteKind
 from netplan_tproxy.kinds.rule import Rule
@@ -68,15 +69,15 @@ def before_batch(
     monkeypatch: pytest.MonkeyPatch, number: int, act: Callable[[], None]
 ) -> Iterator[None]:
     """``act`` is called before that many'th datagram of requests is sent."""
-    datagram, calls = batch._datagram, iter(range(1000))
+    ask_all, calls = Channel._ask_all, iter(range(1000))
 
-    def acting(*arguments: Any) -> bytes:
+    def acting(self: Channel, changes: Any) -> dict[int, RefusedError]:
         if next(calls) == number:
             act()
-        return datagram(*arguments)
+        return ask_all(self, changes)
 
     with monkeypatch.context() as patch:
-        patch.setattr(batch, "_datagram", acting)
+        patch.setattr(Channel, "_ask_all", acting)
         yield
 
 
@@ -157,7 +158,7 @@ def test_killed_among_many_the_next_run_goes_on_or_back(
 ) -> None:
     clean = host.look()
     host.write(with_routes(TO))
-    together = batch._TOGETHER
+    together = TOGETHER
     killed(host, monkeypatch, number, str(host.site))
     assert len(routes(host)) == number * together
     begun = 1 + (number // (MOST // together) + 1) * MOST  # a sysctl, and whole ranges of routes

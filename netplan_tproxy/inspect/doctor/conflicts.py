@@ -9,7 +9,8 @@ from netplan_tproxy.datapath.filter_names import PRIO, is_in_our_place
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.inspect.doctor.finding import Finding, ok, unseen, warn
 from netplan_tproxy.inspect.doctor.target import Patient
-from netplan_tproxy.kernel.bpf import query as hooks
+from netplan_tproxy.kernel.bpf.tcx import tcx_programs
+from netplan_tproxy.kernel.host.processes import running
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.systemd.networkd import removes_foreign
@@ -37,7 +38,7 @@ def _networkd() -> Finding:
 
 
 def _network_manager(patient: Patient) -> Iterator[Finding]:
-    if not hooks.runs("NetworkManager"):
+    if not running("NetworkManager"):
         return
     wanted = {one.name for one in patient.interfaces}
     try:
@@ -128,7 +129,7 @@ def _tcx(patient: Patient) -> Iterator[Finding]:
         return
     for name in ("lo", *(one.name for one in patient.interfaces)):
         try:
-            found = hooks.tcx_programs(patient.links[name].ifindex)
+            found = tcx_programs(patient.links[name].ifindex)
         except (TproxyError, KeyError):
             continue
         if found:

@@ -7,7 +7,8 @@ from collections.abc import Iterable, Iterator
 from netplan_tproxy.datapath.host import OUR_PROTOCOL
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, warn
 from netplan_tproxy.inspect.doctor.target import Patient
-from netplan_tproxy.kernel.netlink.rules import AnyRule, AnyRules, has_routes
+from netplan_tproxy.kernel.netlink.routing import has_routes
+from netplan_tproxy.kernel.netlink.rules import AnyRule, Rules
 from netplan_tproxy.site.model import AF_INET, AF_INET6, Mark
 
 ALWAYS, PERHAPS, NEVER = "always", "perhaps", "never"
@@ -17,11 +18,11 @@ _LOCAL = 255
 def examine(patient: Patient) -> list[Finding]:
     """Hold every rule of `ip rule` against the marks of the site file."""
     families = patient.site.proxy.families if patient.site else (AF_INET, AF_INET6)
-    rules = AnyRules()
+    rules = Rules()
     try:
         found = []
         for family in families:
-            every = rules.any_rules(family)
+            every = rules.all_rules(family)
             filled = [rule for rule in every if rule.table == _LOCAL
                       or not rule.looks_up or has_routes(family, rule.table)]  # fmt: skip
             found += list(collisions(patient, filled))

@@ -1,4 +1,4 @@
-"""Where the running kernel keeps a field, from its own type information (BTF)."""
+"""Offsets of fields in the running kernel's structs, from its type information (BTF)."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 
-from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.kernel.bpf.libbpf import library
 
 _STRUCT, _FUNC = 4, 12
@@ -16,22 +15,14 @@ _HEAD, _MEMBER = 12, 12
 
 
 @cache
-def rmem_alloc_offset() -> int:
+def rmem_alloc_offset() -> int | None:
     """Give the byte offset of ``sk_backlog.rmem_alloc`` in ``struct sock``.
 
-    That is ``sk_rmem_alloc``, the bytes that wait for a socket's reader. Raises TproxyError
-    where the kernel tells nothing of its types.
+    That is ``sk_rmem_alloc``, the bytes that wait for a socket's reader; None where the
+    kernel does not tell.
     """
     with _vmlinux() as btf:
-        found = _offset(btf, "sock", "sk_backlog", "rmem_alloc") if btf else None
-    if found is None:
-        message = (
-            "fastpath: this kernel has no BTF (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF), or "
-            "none with sk_backlog.rmem_alloc, so nobody could tell how much waits for a reader; "
-            "nothing was touched"
-        )
-        raise TproxyError(message)
-    return found
+        return _offset(btf, "sock", "sk_backlog", "rmem_alloc") if btf else None
 
 
 @cache
@@ -55,10 +46,10 @@ def _offset(btf: ctypes.c_void_p, of: str, *path: str) -> int | None:
     inner = library().btf__find_by_name_kind(btf, of.encode(), _STRUCT)
     total = 0
     for name in path:
-        found = _member(btf, inner, name.encode())
-        if found is None:
+        member = _member(btf, inner, name.encode())
+        if member is None:
             return None
-        at, inner = found
+        at, inner = member
         total += at
     return total
 
@@ -91,10 +82,10 @@ def _member(btf: ctypes.c_void_p, number: int, name: bytes) -> tuple[int, int] |
         raw = ctypes.string_at(kind + _HEAD + index * _MEMBER, _MEMBER)
         name_at, member_type, bits = struct.unpack("=III", raw)
         at = (bits & 0xFFFFFF) // 8
-        found = bpf.btf__name_by_offset(btf, name_at)
-        if found == name:
+        its_name = bpf.btf__name_by_offset(btf, name_at)
+        if its_name == name:
             return at, member_type
-        if found == b"":
+        if its_name == b"":
             # A struct or union without a name: its members count as the outer one's.
             inner = _member(btf, member_type, name)
             if inner is not None:

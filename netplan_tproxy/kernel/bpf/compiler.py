@@ -124,10 +124,10 @@ def _tables(lib: Any, module: Any) -> dict[str, tuple[int, Table]]:
         function = getattr(lib, f"bpf_table_{suffix}")
         function.argtypes = (ctypes.c_void_p, ctypes.c_size_t)
         function.restype = ctypes.c_char_p if suffix == "name" else ctypes.c_int
-    found = {}
+    tables = {}
     for number in range(lib.bpf_num_tables(module)):
         name = lib.bpf_table_name(module, number).decode()
-        found[name] = (
+        tables[name] = (
             lib.bpf_table_fd_id(module, number),
             Table(
                 lib.bpf_table_type_id(module, number),
@@ -137,7 +137,7 @@ def _tables(lib: Any, module: Any) -> dict[str, tuple[int, Table]]:
                 lib.bpf_table_flags_id(module, number),
             ),
         )
-    return found
+    return tables
 
 
 def _instructions(lib: Any, module: Any, function: str, names: Mapping[int, str]) -> Compiled:

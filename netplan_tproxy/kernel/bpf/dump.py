@@ -1,4 +1,4 @@
-"""Whole contents of pinned maps, and the age of programs, for those who only look."""
+"""Reading whole maps, and how long a program has been loaded."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Whether this process may do what a run needs."""
+"""The capabilities of this process (capabilities(7))."""
 
 from __future__ import annotations
 

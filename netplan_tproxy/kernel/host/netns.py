@@ -1,4 +1,4 @@
-"""Which network namespace this is."""
+"""The number of a network namespace."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Users and cgroups by name, as the programs know them: by number."""
+"""The numbers of users and cgroups, by their names."""
 
 from __future__ import annotations
 
@@ -10,30 +10,30 @@ from pathlib import Path
 
 
 def resolve_users(names: Iterable[str]) -> dict[str, int]:
-    """Give the uid of each user; numbers stand for themselves, unknown names are left out."""
-    found = {}
+    """Give uids by name; a number is its own, and unknown names are left out."""
+    uids = {}
     for name in names:
         if name.isdecimal():
-            found[name] = int(name)
+            uids[name] = int(name)
             continue
         with contextlib.suppress(KeyError):
-            found[name] = pwd.getpwnam(name).pw_uid
-    return found
+            uids[name] = pwd.getpwnam(name).pw_uid
+    return uids
 
 
 def resolve_cgroups(paths: Iterable[str]) -> dict[str, int]:
-    """Give the id of each cgroup (the inode of its directory); unknown ones are left out.
+    """Give ids (a directory's inode) by path; unknown cgroups are left out.
 
     A cgroup that was removed and made again has another id.
     """
-    found: dict[str, int] = {}
+    ids: dict[str, int] = {}
     for path in paths:
         root = cgroup_root()
         if root is None:
             break
         with contextlib.suppress(OSError):
-            found[path] = (root / path.lstrip("/")).stat().st_ino
-    return found
+            ids[path] = (root / path.lstrip("/")).stat().st_ino
+    return ids
 
 
 @cache
@@ -54,11 +54,11 @@ def cgroup_ids(path: str) -> tuple[int, ...] | None:
     root = cgroup_root()
     if root is None:
         return None
-    found = []
+    ids = []
     for part in [part for part in path.split("/") if part]:
         root /= part
         try:
-            found.append(root.stat().st_ino)
+            ids.append(root.stat().st_ino)
         except OSError:
             return None
-    return tuple(found)
+    return tuple(ids)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import struct
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 HEADER = struct.Struct("=IHHII")  # struct nlmsghdr
@@ -54,7 +55,9 @@ class Reading:
             # The last message may be the only one that says so.
             self.interrupted = self.interrupted or bool(flags & _DUMP_INTR)
             if kind in {_ERROR, _DONE}:
-                _raise_refusal(kind, flags, message)
+                refused = _refusal(kind, flags, message)
+                if refused is not None:
+                    raise refused
                 return True
             self.messages.append(message)
             if not flags & _MULTI:
@@ -62,20 +65,34 @@ class Reading:
         return False
 
 
-def _raise_refusal(kind: int, flags: int, message: bytes) -> None:
-    """Raise RefusedError unless the kernel's closing message says that all is well."""
+def acknowledged(data: bytes) -> Iterator[tuple[int, RefusedError | None]]:
+    """Give the numbers of the requests that a datagram answers; None: carried out.
+
+    Raises OSError (EBADMSG) for what is no answer to a request for a change.
+    """
+    at = 0
+    while at + HEADER.size <= len(data):
+        length, kind, flags, number, _ = HEADER.unpack_from(data, at)
+        if kind != _ERROR or not HEADER.size <= length <= len(data) - at:
+            raise OSError(errno.EBADMSG, "the kernel's answer makes no sense")
+        yield number, _refusal(kind, flags, data[at : at + length])
+        at += (length + 3) & ~3
+
+
+def _refusal(kind: int, flags: int, message: bytes) -> RefusedError | None:
+    """Read the kernel's closing message; None: all is well."""
     if len(message) < HEADER.size + 4:
-        return
+        return None
     (code,) = struct.unpack_from("=i", message, HEADER.size)
     if code >= 0:
-        return
+        return None
     at = HEADER.size + 4
     if kind == _ERROR:
         # The request stands here again: all of it, or its header alone.
         (length,) = struct.unpack_from("=I", message, at)
         at += HEADER.size if flags & _CAPPED else (length + 3) & ~3
     text = _text(message, at) if flags & _ACK_TLVS else ""
-    raise RefusedError(-code, text or os.strerror(-code))
+    return RefusedError(-code, text or os.strerror(-code))
 
 
 def _text(message: bytes, at: int) -> str:

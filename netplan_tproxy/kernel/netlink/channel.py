@@ -11,9 +11,9 @@ import errno
 import itertools
 import socket
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
-from netplan_tproxy.kernel.netlink.answer import HEADER, Reading, RefusedError
+from netplan_tproxy.kernel.netlink.answer import HEADER, Reading, RefusedError, acknowledged
 
 REQUEST, ACK, DUMP = 0x1, 0x4, 0x300
 REPLACE, EXCL, CREATE = 0x100, 0x200, 0x400
@@ -21,6 +21,8 @@ REPLACE, EXCL, CREATE = 0x100, 0x200, 0x400
 _SOL_NETLINK, _EXT_ACK, _STRICT_CHECK = 270, 11, 12
 _BYTES = 1 << 17
 _SECONDS = 10.0
+# As many refusals fit into a receive buffer of the default size; others would be lost.
+TOGETHER = 100
 _MOST_TRIES = 60
 _MOST_LOST = 3
 _LONGEST_PAUSE = 0.1
@@ -55,6 +57,19 @@ class Channel:
         Raises RefusedError, or another OSError: then nobody knows whether it is made.
         """
         self._ask(kind, REQUEST | ACK | flags, body)
+
+    def change_all(self, changes: Sequence[tuple[int, bytes, int]]) -> dict[int, RefusedError]:
+        """Ask for many changes (kind, body, flags), with few system calls.
+
+        The kernel makes them in their order, and goes on after one that it refuses. Gives
+        the refusals by the place of the change. Raises OSError when an answer is missing:
+        then nobody knows which changes are made.
+        """
+        refusals: dict[int, RefusedError] = {}
+        for first in range(0, len(changes), TOGETHER):
+            answers = self._ask_all(changes[first : first + TOGETHER])
+            refusals |= {first + place: refusal for place, refusal in answers.items()}
+        return refusals
 
     def get(self, kind: int, body: bytes) -> bytes:
         """Ask for one object; give its message. Raises OSError (RefusedError: there is none)."""
@@ -103,6 +118,32 @@ class Channel:
             self.close()
             raise
 
+    def _ask_all(self, changes: Sequence[tuple[int, bytes, int]]) -> dict[int, RefusedError]:
+        numbers = [next(self._numbers) & 0xFFFFFFFF for _ in changes]
+        places = {number: place for place, number in enumerate(numbers)}
+        messages = []
+        for number, (kind, body, flags) in zip(numbers, changes, strict=True):
+            # A refusal is always answered. That the last is carried out says that all others
+            # are through.
+            ack = ACK if number == numbers[-1] else 0
+            size = HEADER.size + len(body)
+            messages.append(HEADER.pack(size, kind, REQUEST | ack | flags, number, 0) + body)
+            messages.append(bytes(-size % 4))
+        refusals: dict[int, RefusedError] = {}
+        try:
+            opened = self._opened()
+            opened.sendto(b"".join(messages), (0, 0))
+            while True:
+                for number, refusal in acknowledged(_received(opened)):
+                    place = places.get(number)
+                    if place is not None and refusal is not None:
+                        refusals[place] = refusal
+                    if number == numbers[-1]:
+                        return refusals
+        except BaseException:
+            self.close()
+            raise
+
     def _opened(self) -> socket.socket:
         if self._socket is None:
             self._socket = _open()
@@ -138,8 +179,12 @@ def _read(opened: socket.socket, number: int, *, whole: bool) -> Reading:
     """Read the answer to request ``number``, or its beginning. Raises OSError."""
     reading = Reading()
     while True:
-        data, _, flags, _ = opened.recvmsg(_BYTES)
-        if flags & socket.MSG_TRUNC:
-            raise OSError(errno.EMSGSIZE, "the kernel's answer is longer than 128 KiB")
-        if reading.take(data, number) or not whole:
+        if reading.take(_received(opened), number) or not whole:
             return reading
+
+
+def _received(opened: socket.socket) -> bytes:
+    data, _, flags, _ = opened.recvmsg(_BYTES)
+    if flags & socket.MSG_TRUNC:
+        raise OSError(errno.EMSGSIZE, "the kernel's answer is longer than 128 KiB")
+    return data

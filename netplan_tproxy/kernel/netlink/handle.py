@@ -8,8 +8,9 @@ that leaves something out may hit somebody else's (rtnetlink(7)).
 from __future__ import annotations
 
 from netplan_tproxy.kernel.netlink.routing import Routing
+from netplan_tproxy.kernel.netlink.rules import Rules
 from netplan_tproxy.kernel.netlink.tc import TrafficControl
 
 
-class Netlink(Routing, TrafficControl):
+class Netlink(Routing, Rules, TrafficControl):
     """Requests to the network namespace that the thread is in at the first of them."""

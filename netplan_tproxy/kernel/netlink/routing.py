@@ -1,41 +1,31 @@
-"""Devices, rules and routes over rtnetlink, as plain values."""
+"""Devices and routes over rtnetlink, as plain values."""
 
 from __future__ import annotations
 
 import errno
 import ipaddress
 import socket
+import struct
 from dataclasses import dataclass
 from typing import Any
 
+from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.answer import HEADER, Reading
-from netplan_tproxy.kernel.netlink.channel import (
-    ACK,
-    CREATE,
-    EXCL,
-    REPLACE,
-    REQUEST,
-)
+from netplan_tproxy.kernel.netlink.channel import ACK, CREATE, EXCL, REPLACE, REQUEST, Channel
 from netplan_tproxy.kernel.netlink.pyroute import decoded, encoded
+from netplan_tproxy.kernel.netlink.request import Request, attribute, number, short_table
 from netplan_tproxy.kernel.netlink.socket import Rtnetlink
 
-FR_ACT_TO_TBL = 1
 _ROUTE_TYPES = {
     1: "unicast", 2: "local", 3: "broadcast", 4: "anycast", 5: "multicast",
     6: "blackhole", 7: "unreachable", 8: "prohibit", 9: "throw",
 }  # fmt: skip
 _TYPE_NUMBERS = {name: number for number, name in _ROUTE_TYPES.items()}
 _SCOPES = {"local": 254, "unicast": 253}
-# What a fwmark rule may carry besides its selector; anything else makes it another rule.
-_RULE_PLAIN = {
-    "FRA_TABLE", "FRA_SUPPRESS_PREFIXLEN", "FRA_PROTOCOL", "FRA_PRIORITY", "FRA_FWMARK",
-    "FRA_FWMASK",
-}  # fmt: skip
 _GETLINK = 18
 _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
-_NEWRULE, _DELRULE, GETRULE = 32, 33, 34
-_RT_TABLE_COMPAT = 252  # the number is in an attribute: it takes more than a byte
-_SUPPRESS_NOTHING = 0xFFFFFFFF
+_MESSAGE = struct.Struct("=8BI")  # struct rtmsg
+_DST, _OIF, _TABLE = 1, 4, 15  # RTA_…
 # IPv6 routes always have a metric (1024 unless given), and show more of themselves.
 _DEFAULT_METRIC = {int(socket.AF_INET): 0, int(socket.AF_INET6): 1024}
 _ROUTE_PLAIN = {
@@ -51,18 +41,6 @@ class Link:
     ifindex: int
     type: int
     master: int = 0
-
-
-@dataclass(frozen=True)
-class RuleRecord:
-    """A rule that selects by fwmark alone and looks up a table."""
-
-    family: int
-    priority: int
-    mark: int
-    mask: int
-    table: int
-    protocol: int
 
 
 @dataclass(frozen=True)
@@ -95,25 +73,6 @@ class Routing(Rtnetlink):
         links = self._listed("links", _GETLINK, encoded("ifinfmsg"), parse)
         return {link.name: link for link in links}
 
-    def rules(self, family: int) -> list[RuleRecord]:
-        """Read the rules that select by fwmark alone (`ip rule`)."""
-
-        def parse(reading: Reading) -> list[RuleRecord]:
-            rules = (decoded("fibmsg", message) for message in reading.messages)
-            return [record for rule in rules if (record := _plain_rule(family, rule))]
-
-        return self._listed("rules", GETRULE, encoded("fibmsg", family=family), parse)
-
-    def add_rule(self, rule: RuleRecord) -> None:
-        """Add a rule; one that is there already is fine."""
-        with self._doing(f"add rule {rule.priority}", errno.EEXIST):
-            self._channel.change(_NEWRULE, _rule_body(rule), CREATE | EXCL)
-
-    def del_rule(self, rule: RuleRecord) -> None:
-        """Remove a rule with exactly this identity; none is fine."""
-        with self._doing(f"remove rule {rule.priority}", errno.ENOENT):
-            self._channel.change(_DELRULE, _rule_body(rule))
-
     def routes(self, family: int, *, table: int = 0, proto: int = 0) -> list[RouteRecord]:
         """Read the routes of a table or of a protocol; the kernel filters the dump.
 
@@ -121,7 +80,7 @@ class Routing(Rtnetlink):
         """
         attributes = [("RTA_TABLE", table)] if table else []
         body = encoded(
-            "rtmsg", attributes, family=family, table=_short_table(table), proto=proto
+            "rtmsg", attributes, family=family, table=short_table(table), proto=proto
         )  # fmt: skip
 
         def parse(reading: Reading) -> list[RouteRecord]:
@@ -139,40 +98,11 @@ class Routing(Rtnetlink):
 
     def put_route(self, route: RouteRecord, *, replace: bool) -> None:
         """Add a route, or replace the one at its key."""
-        command = "replace" if replace else "add"
-        with self._doing(f"{command} route {route.to} table {route.table}"):
-            if route.raw:
-                body = bytes.fromhex(route.raw)[HEADER.size :]
-                self._channel.change(_NEWROUTE, body, CREATE | REPLACE)
-            else:
-                flags = CREATE | (REPLACE if replace else EXCL)
-                self._channel.change(_NEWROUTE, _route_body(route), flags)
+        self._make(putting_route(route, replace=replace))
 
     def del_route(self, route: RouteRecord) -> None:
         """Remove a route with exactly this identity; none is fine."""
-        with self._doing(f"remove route {route.to} table {route.table}", errno.ESRCH):
-            self._channel.change(_DELROUTE, _route_body(route))
-
-
-def _plain_rule(family: int, rule: Any) -> RuleRecord | None:
-    attrs = dict(rule["attrs"])
-    plain = (
-        attrs.keys() <= _RULE_PLAIN
-        and attrs.get("FRA_SUPPRESS_PREFIXLEN", _SUPPRESS_NOTHING) == _SUPPRESS_NOTHING
-        and "FRA_FWMARK" in attrs
-        and rule["action"] == FR_ACT_TO_TBL
-        and not (rule["src_len"] or rule["dst_len"] or rule["tos"] or rule["flags"])
-    )
-    if not plain:
-        return None
-    return RuleRecord(
-        family,
-        attrs.get("FRA_PRIORITY", 0),
-        attrs["FRA_FWMARK"],
-        attrs.get("FRA_FWMASK", 0xFFFFFFFF),
-        attrs.get("FRA_TABLE", rule["table"]),
-        attrs.get("FRA_PROTOCOL", 0),
-    )
+        self._make(removing_route(route))
 
 
 def _route_record(family: int, route: Any) -> RouteRecord | None:
@@ -199,30 +129,42 @@ def _as_message(seen: Any) -> str:
     return (HEADER.pack(HEADER.size + len(body), _NEWROUTE, flags, 0, 0) + body).hex()
 
 
-def _short_table(table: int) -> int:
-    return table if table < 256 else _RT_TABLE_COMPAT  # noqa: PLR2004 - a byte
+def putting_route(route: RouteRecord, *, replace: bool) -> Request:
+    """Ask for a route, or for it in place of the one at its key."""
+    what = f"{'replace' if replace else 'add'} route {route.to} table {route.table}"
+    if route.raw:
+        body = bytes.fromhex(route.raw)[HEADER.size :]
+        return Request(what, _NEWROUTE, body, CREATE | REPLACE)
+    return Request(what, _NEWROUTE, _body(route), CREATE | (REPLACE if replace else EXCL))
 
 
-def _rule_body(rule: RuleRecord) -> bytes:
-    attributes = [
-        ("FRA_TABLE", rule.table), ("FRA_PRIORITY", rule.priority), ("FRA_FWMARK", rule.mark),
-        ("FRA_FWMASK", rule.mask), ("FRA_PROTOCOL", rule.protocol),
-    ]  # fmt: skip
-    return encoded(
-        "fibmsg", attributes, family=rule.family, table=_short_table(rule.table),
-        action=FR_ACT_TO_TBL,
-    )  # fmt: skip
+def removing_route(route: RouteRecord) -> Request:
+    """Ask for a route with exactly this identity to go; none is fine."""
+    what = f"remove route {route.to} table {route.table}"
+    return Request(what, _DELROUTE, _body(route), 0, (errno.ESRCH,))
 
 
-def _route_body(route: RouteRecord) -> bytes:
+def _body(route: RouteRecord) -> bytes:
     network = ipaddress.ip_network(route.to)
-    attributes: list[tuple[str, Any]] = [("RTA_TABLE", route.table)]
+    body = _MESSAGE.pack(
+        route.family, network.prefixlen, 0, 0, short_table(route.table), route.protocol,
+        _SCOPES.get(route.type, 0), _TYPE_NUMBERS[route.type], 0,
+    ) + number(_TABLE, route.table)  # fmt: skip
     if network.prefixlen:
-        attributes.append(("RTA_DST", str(network.network_address)))
-    if route.ifindex:
-        attributes.append(("RTA_OIF", route.ifindex))
-    return encoded(
-        "rtmsg", attributes, family=route.family, dst_len=network.prefixlen,
-        table=_short_table(route.table), proto=route.protocol,
-        scope=_SCOPES.get(route.type, 0), type=_TYPE_NUMBERS[route.type],
-    )  # fmt: skip
+        body += attribute(_DST, network.network_address.packed)
+    return body + (number(_OIF, route.ifindex) if route.ifindex else b"")
+
+
+def has_routes(family: int, table: int) -> bool:
+    """Whether a table has any route: only the first answer is read, however long the table.
+
+    Raises KernelError.
+    """
+    body = _MESSAGE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0) + number(_TABLE, table)
+    try:
+        return Channel().any(_GETROUTE, body)
+    except OSError as refusal:
+        if refusal.errno == errno.ENOENT:
+            return False
+        message = f"read routes: {refusal.strerror or refusal}"
+        raise KernelError(message, refusal.errno or 0) from refusal

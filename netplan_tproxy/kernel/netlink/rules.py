@@ -1,4 +1,4 @@
-"""All rules of `ip rule`, whatever they select by, for those who look for collisions."""
+"""The rules of policy routing (`ip rule`): all of them, and those that are of our kind."""
 
 from __future__ import annotations
 
@@ -8,27 +8,45 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
-from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.answer import Reading
-from netplan_tproxy.kernel.netlink.channel import Channel
+from netplan_tproxy.kernel.netlink.channel import CREATE, EXCL
 from netplan_tproxy.kernel.netlink.pyroute import decoded, encoded
-from netplan_tproxy.kernel.netlink.routing import GETRULE
+from netplan_tproxy.kernel.netlink.request import Request, attribute, number, short_table
 from netplan_tproxy.kernel.netlink.socket import Rtnetlink
 
+_NEWRULE, _DELRULE, _GETRULE = 32, 33, 34
+_MESSAGE = struct.Struct("=8BI")  # struct fib_rule_hdr
+_PRIORITY, _FWMARK, _TABLE, _FWMASK, _PROTOCOL = 6, 10, 15, 16, 21  # FRA_…
 _TO_TABLE = 1  # FR_ACT_TO_TBL
-_GETROUTE, _RTA_TABLE = 26, 15
 _INVERT = 0x2  # FIB_RULE_INVERT
 _ALL = 0xFFFFFFFF
-# What says what a rule does or is; every other attribute narrows what it selects.
-_NO_SELECTORS = {
-    "FRA_TABLE", "FRA_SUPPRESS_PREFIXLEN", "FRA_SUPPRESS_IFGROUP", "FRA_PROTOCOL",
-    "FRA_PRIORITY", "FRA_FWMARK", "FRA_FWMASK", "FRA_GOTO", "FRA_FLOW", "FRA_PAD",
+# What a rule by mark alone consists of.
+_PLAIN = {
+    "FRA_TABLE", "FRA_SUPPRESS_PREFIXLEN", "FRA_PROTOCOL", "FRA_PRIORITY", "FRA_FWMARK",
+    "FRA_FWMASK",
 }  # fmt: skip
+# What says what a rule does or is; every other attribute narrows what it selects.
+_NO_SELECTORS = {*_PLAIN, "FRA_SUPPRESS_IFGROUP", "FRA_GOTO", "FRA_FLOW", "FRA_PAD"}
+
+
+@dataclass(frozen=True)
+class RuleRecord:
+    """A rule that selects by fwmark alone and looks up a table."""
+
+    family: int
+    priority: int
+    mark: int
+    mask: int
+    table: int
+    protocol: int
 
 
 @dataclass(frozen=True)
 class AnyRule:
-    """A rule; ``mark`` is None unless it selects by one, ``narrowed`` if by more than that."""
+    """A rule; ``mark`` is None unless it selects by one, ``narrowed`` if by more than that.
+
+    ``plain``: it selects by mark alone, looks up a table, and does nothing else.
+    """
 
     family: int
     priority: int
@@ -40,6 +58,7 @@ class AnyRule:
     narrowed: bool = False
     looks_up: bool = True
     suppresses: bool = False
+    plain: bool = False
 
     def __str__(self) -> str:
         """Return it much as ip-rule(8) shows it."""
@@ -51,26 +70,66 @@ class AnyRule:
         return f"{six}{self.priority}: {negated}from all {mark}{more}{action}"
 
 
-class AnyRules(Rtnetlink):
-    """Reads them."""
+class Rules(Rtnetlink):
+    """Reads and changes them."""
 
-    def any_rules(self, family: int) -> list[AnyRule]:
+    def all_rules(self, family: int) -> list[AnyRule]:
         """Read all rules of a family, in the order in which they are asked."""
 
         def parse(reading: Reading) -> list[AnyRule]:
             rules = (decoded("fibmsg", message) for message in reading.messages)
             return [_any_rule(family, rule) for rule in rules]
 
-        rules = self._listed("rules", GETRULE, encoded("fibmsg", family=family), parse)
+        rules = self._listed("rules", _GETRULE, encoded("fibmsg", family=family), parse)
         return sorted(rules, key=lambda rule: rule.priority)
+
+    def rules(self, family: int) -> list[RuleRecord]:
+        """Read the rules that select by fwmark alone."""
+        return [
+            RuleRecord(family, rule.priority, rule.mark, rule.mask, rule.table, rule.protocol)
+            for rule in self.all_rules(family)
+            if rule.plain and rule.mark is not None
+        ]
+
+    def add_rule(self, rule: RuleRecord) -> None:
+        """Add a rule; one that is there already is fine."""
+        self._make(adding_rule(rule))
+
+    def del_rule(self, rule: RuleRecord) -> None:
+        """Remove a rule with exactly this identity; none is fine."""
+        self._make(removing_rule(rule))
+
+
+def adding_rule(rule: RuleRecord) -> Request:
+    """Ask for a rule; one that is there already is fine."""
+    flags, fine = CREATE | EXCL, (errno.EEXIST,)
+    return Request(f"add rule {rule.priority}", _NEWRULE, _body(rule), flags, fine)
+
+
+def removing_rule(rule: RuleRecord) -> Request:
+    """Ask for a rule with exactly this identity to go; none is fine."""
+    return Request(f"remove rule {rule.priority}", _DELRULE, _body(rule), 0, (errno.ENOENT,))
+
+
+def _body(rule: RuleRecord) -> bytes:
+    header = _MESSAGE.pack(rule.family, 0, 0, 0, short_table(rule.table), 0, 0, _TO_TABLE, 0)
+    return header + b"".join(
+        (
+            number(_TABLE, rule.table),
+            number(_PRIORITY, rule.priority),
+            number(_FWMARK, rule.mark),
+            number(_FWMASK, rule.mask),
+            attribute(_PROTOCOL, bytes([rule.protocol])),
+        )
+    )
 
 
 def _any_rule(family: int, rule: Any) -> AnyRule:
     attrs = dict(rule["attrs"])
-    narrowed = (
-        bool(rule["src_len"] or rule["dst_len"] or rule["tos"])
-        or bool(attrs.keys() - _NO_SELECTORS)
-    )  # fmt: skip
+    selects = bool(rule["src_len"] or rule["dst_len"] or rule["tos"])
+    looks_up = rule["action"] == _TO_TABLE
+    suppresses = attrs.get("FRA_SUPPRESS_PREFIXLEN", _ALL) != _ALL
+    more = selects or suppresses or rule["flags"]
     return AnyRule(
         family,
         attrs.get("FRA_PRIORITY", 0),
@@ -79,23 +138,8 @@ def _any_rule(family: int, rule: Any) -> AnyRule:
         attrs.get("FRA_FWMARK"),
         attrs.get("FRA_FWMASK", _ALL),
         bool(rule["flags"] & _INVERT),
-        narrowed,
-        rule["action"] == _TO_TABLE,
-        attrs.get("FRA_SUPPRESS_PREFIXLEN", _ALL) != _ALL,
+        selects or bool(attrs.keys() - _NO_SELECTORS),
+        looks_up,
+        suppresses,
+        looks_up and not more and attrs.keys() <= _PLAIN,
     )
-
-
-def has_routes(family: int, table: int) -> bool:
-    """Whether a table has any route: only the first answer is read, however long the table.
-
-    Raises KernelError.
-    """
-    attribute = struct.pack("=HHI", 8, _RTA_TABLE, table)
-    body = struct.pack("=BBBBBBBBI", family, 0, 0, 0, 0, 0, 0, 0, 0) + attribute
-    try:
-        return Channel().any(_GETROUTE, body)
-    except OSError as refusal:
-        if refusal.errno == errno.ENOENT:
-            return False
-        message = f"read routes: {refusal.strerror or refusal}"
-        raise KernelError(message, refusal.errno or 0) from refusal

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import errno
 import logging
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.answer import Reading, RefusedError
 from netplan_tproxy.kernel.netlink.channel import Channel, UnsteadyError, attempts
+from netplan_tproxy.kernel.netlink.request import Request
 
 _log = logging.getLogger(__name__)
 _Record = TypeVar("_Record")
@@ -45,6 +46,31 @@ class Rtnetlink:
             reason = getattr(failure, "strerror", None) or failure
             code = getattr(failure, "errno", None) or 0
             raise KernelError(f"{what}: {reason}", code) from failure
+
+    def _make(self, change: Request) -> None:
+        with self._doing(change.what, *change.fine):
+            self._channel.change(change.kind, change.body, change.flags)
+
+    def make_all(self, changes: Sequence[Request]) -> dict[int, KernelError]:
+        """Make many changes, in their order; one that is refused does not stop the others.
+
+        Gives the refusals by the place of the change. Raises KernelError when an answer is
+        missing: then nobody knows which are made.
+        """
+        if not changes:
+            return {}
+        refusals = {}
+        with self._doing(f"{changes[0].what} and {len(changes) - 1} more"):
+            asked = [(change.kind, change.body, change.flags) for change in changes]
+            refusals = self._channel.change_all(asked)
+        failures = {}
+        for place, refusal in refusals.items():
+            try:
+                with self._doing(changes[place].what, *changes[place].fine):
+                    raise refusal
+            except KernelError as failure:
+                failures[place] = failure
+        return failures
 
     def _listed(
         self,

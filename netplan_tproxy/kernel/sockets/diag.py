@@ -137,14 +137,14 @@ def _parsed(protocol: str, payload: bytes) -> Socket:
 
 
 def owners(inodes: Iterable[int]) -> dict[int, list[tuple[int, str]]]:
-    """Find the processes, (pid, name), that hold sockets with these inodes (proc(5)).
+    """Give the processes, as (pid, name), that hold sockets, by inode (proc(5)).
 
     Those that may not be looked into, or are in another pid namespace, are left out.
     """
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
-    found: dict[int, list[tuple[int, str]]] = {}
+    by_inode: dict[int, list[tuple[int, str]]] = {}
     if not wanted:
-        return found
+        return by_inode
     for process in Path("/proc").iterdir():
         if not process.name.isdecimal():
             continue
@@ -153,12 +153,12 @@ def owners(inodes: Iterable[int]) -> dict[int, list[tuple[int, str]]]:
             with contextlib.suppress(OSError):
                 name = (process / "comm").read_text(errors="replace").strip()
                 for inode in held:
-                    found.setdefault(inode, []).append((int(process.name), name))
-    return found
+                    by_inode.setdefault(inode, []).append((int(process.name), name))
+    return by_inode
 
 
 def _descriptors(process: Path) -> Iterator[str]:
-    """What a process has open; descriptors come and go while one reads."""
+    """Give what a process has open; descriptors come and go meanwhile."""
     try:
         entries = list((process / "fd").iterdir())
     except OSError:

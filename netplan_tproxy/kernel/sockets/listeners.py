@@ -1,4 +1,4 @@
-"""Who would be given an intercepted connection: the socket that the programs find."""
+"""Which listening socket the kernel would give a connection to."""
 
 from __future__ import annotations
 
@@ -13,22 +13,22 @@ _MAPPED = "::ffff:"
 
 def all_listeners() -> list[Socket]:
     """Read the listening TCP sockets and the UDP sockets that are bound but not connected."""
-    found: list[Socket] = []
+    listeners: list[Socket] = []
     for family in (socket.AF_INET, socket.AF_INET6):
-        found += sockets("tcp", family, LISTEN)
-        found += sockets("udp", family, CLOSE)
-    return found
+        listeners += sockets("tcp", family, LISTEN)
+        listeners += sockets("udp", family, CLOSE)
+    return listeners
 
 
 def at(listeners: Sequence[Socket], protocol: str, address: str, port: int) -> list[Socket]:
-    """Give those that receive what is sent to an address, the most specific first.
+    """Give the listeners on an address, the one that the kernel chooses first.
 
     As the kernel looks them up (inet_lookup_listener): the address itself goes before any
     address, and an IPv6 socket takes IPv4 too unless it says otherwise (IPV6_V6ONLY).
     """
     wanted = ipaddress.ip_address(address)
     v4 = wanted.version == 4  # noqa: PLR2004
-    found = []
+    ranked = []
     for one in listeners:
         if (one.protocol, one.port) != (protocol, port) or (one.family == socket.AF_INET) > v4:
             continue
@@ -39,5 +39,5 @@ def at(listeners: Sequence[Socket], protocol: str, address: str, port: int) -> l
             local = ipaddress.ip_address(one.local)
             rank = 0 if local == wanted else 1 if local.is_unspecified else None
         if rank is not None:
-            found.append((rank, one))
-    return [one for _, one in sorted(found, key=lambda pair: (pair[0], pair[1].inode))]
+            ranked.append((rank, one))
+    return [one for _, one in sorted(ranked, key=lambda pair: (pair[0], pair[1].inode))]

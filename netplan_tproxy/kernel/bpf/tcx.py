@@ -1,15 +1,16 @@
-"""BPF programs that see packets before tc filters do: tcx and XDP."""
+"""tcx programs: they see packets before tc filters do (Linux 6.6)."""
 
 from __future__ import annotations
 
 import ctypes
-from pathlib import Path
+import errno
 
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.bpf.libbpf import call
 
 _TCX_INGRESS, _TCX_EGRESS = 46, 47
 _MOST = 16
+_NO_TCX = frozenset({errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP})
 
 
 class _QueryOptions(ctypes.Structure):
@@ -28,30 +29,15 @@ def tcx_programs(ifindex: int) -> list[int]:
 
     Raises KernelError (EPERM).
     """
-    found = []
+    programs = []
     for hook in (_TCX_INGRESS, _TCX_EGRESS):
         ids = (ctypes.c_uint32 * _MOST)()
         options = _QueryOptions(sz=ctypes.sizeof(_QueryOptions), prog_ids=ids, prog_cnt=_MOST)
         try:
             call("bpf_prog_query_opts", ifindex, hook, ctypes.byref(options), what="query tcx")
         except KernelError as refusal:
-            if refusal.errno in _UNKNOWN:
+            if refusal.errno in _NO_TCX:
                 continue
             raise
-        found += list(ids[: options.prog_cnt])
-    return found
-
-
-_UNKNOWN = frozenset({2, 22, 95})  # ENOENT, EINVAL, EOPNOTSUPP
-
-
-def runs(*names: str) -> list[str]:
-    """Name those of the programs that run here (their comm, proc(5))."""
-    found = set()
-    for path in Path("/proc").glob("[0-9]*/comm"):
-        try:
-            found.add(path.read_text(encoding="utf-8", errors="replace").strip())
-        except OSError:
-            continue
-    # The kernel cuts a name after 15 bytes.
-    return [name for name in names if name[:15] in found]
+        programs += list(ids[: options.prog_cnt])
+    return programs

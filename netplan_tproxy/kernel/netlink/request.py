@@ -1,0 +1,36 @@
+"""A request for a change, and the attributes of its message (rtnetlink(7)). Pure."""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+
+# A table's number that takes more than a byte stands in an attribute alone.
+_RT_TABLE_COMPAT = 252
+_A_BYTE = 0xFF
+
+
+@dataclass(frozen=True)
+class Request:
+    """One change; ``what`` names it, and the refusals in ``fine`` are none."""
+
+    what: str
+    kind: int
+    body: bytes
+    flags: int = 0
+    fine: tuple[int, ...] = ()
+
+
+def attribute(kind: int, value: bytes) -> bytes:
+    """Give an attribute of a message."""
+    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
+
+
+def number(kind: int, value: int) -> bytes:
+    """Give an attribute that is a number of 32 bits."""
+    return attribute(kind, struct.pack("=I", value))
+
+
+def short_table(table: int) -> int:
+    """Give the number of a table as a message's header has it."""
+    return table if table <= _A_BYTE else _RT_TABLE_COMPAT
