@@ -42,7 +42,7 @@ def test_every_site_file_in_the_readme_loads(tmp_path: Path) -> None:
 
 def test_every_block_that_is_not_run_says_why() -> None:
     reasons = [reason for reason, _ in blocks("console", README.read_text()) if reason]
-    assert len(reasons) == 2
+    assert len(reasons) == 2  # installing, and the unit
 
 
 def test_the_exit_codes_are_those_of_the_errors() -> None:
