@@ -1,8 +1,8 @@
 # Debian 12, root. `make demo` and `make test` install what they need and nothing twice.
 PACKAGES := python3-bpfcc python3-venv linux-libc-dev iproute2 curl nftables tcpdump util-linux procps
-# What the tests run: the proxies of examples/, those who read our unit, manual page and
-# completion, and what injects faults.
-TEST_PACKAGES := haproxy squid v2ray shadowsocks-libev systemd man-db mandoc zsh fish strace
+# What the tests run: the proxies of examples/, what reads our unit, manual page, completion and
+# JSON, and what injects faults.
+TEST_PACKAGES := haproxy squid v2ray shadowsocks-libev systemd man-db mandoc zsh fish strace jq
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help

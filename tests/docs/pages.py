@@ -19,7 +19,7 @@ _FENCE = re.compile(
 
 
 class Step(NamedTuple):
-    """A command and the lines that the README says it prints."""
+    """A command and lines that the page says it prints, in their order; ``…`` is any text."""
 
     command: str
     output: list[str]
@@ -75,5 +75,8 @@ def do(lab: Lab, folder: Path, step: Step) -> None:
         where.run(["timeout", "10", "bash", "-c", listening])
         return
     done = where.run(["bash", "-c", step.command], timeout=60, **options)
+    shown = iter(done.stdout.splitlines())
     for line in step.output:
-        assert line in done.stdout.splitlines(), f"{step.command} did not say {line!r}"
+        pattern = re.compile(".*".join(map(re.escape, line.split("…"))))
+        said = any(pattern.fullmatch(one) for one in shown)
+        assert said, f"{step.command} did not say {line!r} in this place:\n{done.stdout}"
