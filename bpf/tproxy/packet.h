@@ -5,6 +5,8 @@
 #define ETHERNET 14
 #define RAW_IP    0   /* tun, wireguard, ppp: none */
 
+#define VLAN_ID_MASK 0x0fff   /* <linux/if_vlan.h> */
+
 enum fragment { NO_FRAGMENT = 0, FIRST_FRAGMENT, LATER_FRAGMENT };
 
 /* What the headers of a packet say. */

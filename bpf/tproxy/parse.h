@@ -42,14 +42,21 @@ static __always_inline u32 parse_tcp(struct __sk_buff *skb, struct packet *p)
 	return GO_ON;
 }
 
+/* The kernel has taken the outer tag off the frame when it comes in. Id 0 is no VLAN: such a
+ * tag carries a priority alone (IEEE 802.1Q, 9.6), and for the kernel the frame has none. */
+static __always_inline bool is_in_vlan(struct __sk_buff *skb)
+{
+	return (skb->vlan_present && skb->vlan_tci & VLAN_ID_MASK)
+	    || skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD);
+}
+
 /* Returns GO_ON when `p` is filled, for a TCP segment, a UDP datagram, or a fragment that may
  * be of either; else the reason why not. */
 static __always_inline u32 parse_packet(struct __sk_buff *skb, u32 l2, struct packet *p)
 {
 	u32 outcome;
 
-	if (skb->vlan_present || skb->protocol == bpf_htons(ETH_P_8021Q)
-	    || skb->protocol == bpf_htons(ETH_P_8021AD))
+	if (is_in_vlan(skb))
 		return OUT_VLAN;
 	p->l2 = l2;
 	if (skb->protocol == bpf_htons(ETH_P_IP))

@@ -24,6 +24,8 @@ static __always_inline int answer_refused(struct __sk_buff *skb, const struct pa
 		skb->cb[CB_MAGIC] = CB_TO_CLIENT;
 		return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 	}
+	if (skb->vlan_present)
+		bpf_skb_vlan_pop(skb);   /* a priority: the kernel answers without */
 	if (p->l2 == ETHERNET && !bpf_skb_load_bytes(skb, 0, macs, 12)) {
 		__builtin_memcpy(swapped, macs + 6, 6);
 		__builtin_memcpy(swapped + 6, macs, 6);

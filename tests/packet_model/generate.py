@@ -73,11 +73,17 @@ class Generator:
         protocol, packet = self._packet()
         frame = ends + protocol.to_bytes(2, "big") + packet
         if dice < 0.06:
-            tag = rng.choice((VLAN, VLAN, SERVICE_VLAN)).to_bytes(2, "big") + rng.randbytes(2)
-            frame = ends + tag + frame[12:]
+            for _ in range(rng.choice((1, 1, 1, 2))):
+                frame = ends + self._tag() + frame[12:]
         elif dice < 0.07:
             frame = ends + rng.choice((IPV4, IPV6)).to_bytes(2, "big") + packet
         return self._mutated(frame, 14)
+
+    def _tag(self) -> bytes:
+        """A VLAN tag; every other one has the id 0."""
+        kind = self._rng.choice((VLAN, VLAN, SERVICE_VLAN)).to_bytes(2, "big")
+        number = self._rng.choice((0, self._rng.getrandbits(12)))
+        return kind + (self._rng.randrange(16) << 12 | number).to_bytes(2, "big")
 
     def raw_ip(self) -> bytes:
         """A packet for a device without link-layer header.

@@ -70,6 +70,14 @@ def frames(generator: Generator, mac: bytes, count: int) -> list[bytes]:
     ]  # fmt: skip
 
 
+def arriving(frame: bytes, program: str, ifindex: int) -> Input:
+    """What a program sees of a frame: the kernel has taken the outer tag off."""
+    if protocol_of(frame) not in {VLAN, SERVICE_VLAN}:
+        return Input(program, frame, ifindex)
+    vlan = int.from_bytes(frame[14:16], "big") & 0xFFF
+    return Input(program, frame[:12] + frame[16:], ifindex, vlan=vlan)
+
+
 def tun_packets(generator: Generator, count: int) -> list[bytes]:
     """IP packets, each behind flags and a protocol that it may not keep to."""
     found = []

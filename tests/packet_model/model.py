@@ -27,7 +27,8 @@ Cb = tuple[int, int, int, int, int]
 class Input(NamedTuple):
     """A frame on its way into a program; ``came_by`` is the device it is forwarded from.
 
-    ``protocol`` is what the device says it is; 0: it stands where Ethernet has it.
+    ``protocol`` is what the device says it is; 0: it stands where Ethernet has it. ``vlan`` is
+    the id of a tag that the kernel has taken off; 0: none, or one of a priority alone.
     """
 
     program: str
@@ -37,6 +38,7 @@ class Input(NamedTuple):
     came_by: int = 0
     cb: Cb = (0, 0, 0, 0, 0)
     protocol: int = 0
+    vlan: int = 0
 
 
 class Verdict(NamedTuple):
@@ -66,7 +68,7 @@ class Model:
     def judge(self, given: Input) -> Verdict:
         """Decide, and remember what the programs remember."""
         link = 0 if given.program.endswith("_l3") else ETHERNET
-        found = read(given.protocol or protocol_of(given.frame), given.frame[link:])
+        found = read(given.protocol or protocol_of(given.frame), given.frame[link:], given.vlan)
         place = given.program.removesuffix("_l3")
         if place == "wan_egress":
             return self._wan_egress(given, found, link)

@@ -47,7 +47,7 @@ def generator(stage: Stage) -> Generator:
 def test_ethernet_frames_are_counted_as_the_model_says(stage: Stage, quiet: Model) -> None:
     ifindex, mac = stage.ifindexes["lan_ingress"], stage.macs["lan_ingress"]
     frames = live.frames(generator(stage), mac, FRAMES)
-    inputs = [(frame, Input("lan_ingress", frame, ifindex)) for frame in frames]
+    inputs = [(frame, live.arriving(frame, "lan_ingress", ifindex)) for frame in frames]
     with live.wire(stage) as send:
         complaint = live.first_difference(stage, lambda: fresh(quiet), send, inputs)
     assert not complaint, f"seed {SEED}: {complaint}"
@@ -72,7 +72,7 @@ def test_a_frame_cut_short_anywhere_is_counted_as_the_model_says(
     made = generator(stage)
     whole = [frame for frame in live.frames(made, mac, 100) if len(frame) > 40]
     cut = [frame[:size] for frame in whole for size in range(21, min(len(frame), 120))]
-    inputs = [(frame, Input("lan_ingress", frame, ifindex)) for frame in cut]
+    inputs = [(frame, live.arriving(frame, "lan_ingress", ifindex)) for frame in cut]
     with live.wire(stage) as send:
         complaint = live.first_difference(stage, lambda: fresh(quiet), send, inputs)
     assert not complaint, f"seed {SEED}: {complaint}"
@@ -81,7 +81,7 @@ def test_a_frame_cut_short_anywhere_is_counted_as_the_model_says(
 def test_a_wrong_counter_is_found_with_its_frame(stage: Stage, quiet: Model) -> None:
     ifindex, mac = stage.ifindexes["lan_ingress"], stage.macs["lan_ingress"]
     frames = live.frames(generator(stage), mac, 1000)
-    inputs = [(frame, Input("lan_ingress", frame, ifindex)) for frame in frames]
+    inputs = [(frame, live.arriving(frame, "lan_ingress", ifindex)) for frame in frames]
     down_bypass = not quiet.setting.down_bypass
     believed = replace(quiet, setting=replace(quiet.setting, down_bypass=down_bypass))
     with live.wire(stage) as send:

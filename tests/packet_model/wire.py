@@ -60,9 +60,10 @@ def protocol_of(frame: bytes) -> int:
     return kind if kind >= 0x600 else 0
 
 
-def read(protocol: int, packet: bytes) -> Packet | str:
+def read(protocol: int, packet: bytes, vlan: int = 0) -> Packet | str:
     """A packet without its link-layer header, or the outcome that it is counted as."""
-    if protocol in {VLAN, SERVICE_VLAN}:
+    # IEEE 802.1Q, 9.6: id 0 is no VLAN.
+    if vlan or protocol in {VLAN, SERVICE_VLAN}:
         return "vlan"
     if protocol == IPV4:
         return _read_v4(packet)
