@@ -6,6 +6,7 @@ from pathlib import Path
 
 from netplan_tproxy.commands.options import CHECK, Environment, Options
 from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.inspect.surprises import surprises
 from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.output.progress import busy
 from netplan_tproxy.output.reporter import Reporter
@@ -49,6 +50,9 @@ def shown_plan(
     refuse_other_owner(session.state, site, replace=options.replace)
     plan = session.plan(site, owned)
     refuse_impossible(plan)
+    if site is not None and plan.changes:
+        for line in surprises(site, session.kernel.links()):
+            reporter.say(f"! {line}")
     reporter.plan(plan_report(plan))
     if options.diff:
         reporter.site_diff(diff_report(session.state.site_record(), record(site, options)))

@@ -1,0 +1,113 @@
+"""What will surprise whoever applies a site file: said when something changes, a line each."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.host.sysctl import read_sysctl
+from netplan_tproxy.kernel.netlink.route_get import way_to
+from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.kernel.sockets import listeners
+from netplan_tproxy.kernel.sockets.diag import Socket
+from netplan_tproxy.site.model import Listener, Site
+
+# Addresses that nothing is sent to: only the way there is asked for.
+_FAR = {4: "1.1.1.1", 6: "2606:4700:4700::1111"}
+_GLOBAL = "00"  # the scope in /proc/net/if_inet6 (include/net/ipv6.h, IPV6_ADDR_SCOPE_MASK)
+_DOWN = {
+    "drop": "is refused until somebody does",
+    "bypass": "goes out directly until somebody does",
+}
+
+
+def surprises(site: Site, links: Mapping[str, Link]) -> list[str]:
+    """Give them for people. Raises KernelError where the kernel can't be asked."""
+    return [
+        *_listening(site),
+        *_forwarding(site, links),
+        *_left_alone(site, links),
+    ]
+
+
+def _listening(site: Site) -> Iterator[str]:
+    everybody = listeners.all_listeners()
+    for name, listener in site.proxy.listeners.items():
+        if listener is not None:
+            protocol = name.removesuffix("6")
+            there = listeners.at(everybody, protocol, listener.address, listener.port)
+            yield from heard(name, listener, there, site.proxy.when_down)
+
+
+def heard(name: str, listener: Listener, there: list[Socket], when_down: str) -> Iterator[str]:
+    """Judge the sockets at the place of a listener, the one that counts first. Pure."""
+    protocol = name.removesuffix("6")
+    if not there:
+        yield f"nobody listens on {protocol} {listener}: what is new {_DOWN[when_down]}"
+        return
+    first = there[0]
+    # A TCP socket over IPv6 answers from a foreign address all the same.
+    if first.transparent is False and name != "tcp6":
+        yield (
+            f"{protocol} {listener} is no transparent socket, so connections time out: let the "
+            "proxy set IP_TRANSPARENT (its 'tproxy' or 'transparent' setting, and CAP_NET_ADMIN)"
+        )
+
+
+def _forwarding(site: Site, links: Mapping[str, Link]) -> Iterator[str]:
+    asked = dict(site.sysctls)
+    families = {"ipv4": ("tcp", "udp"), "ipv6": ("tcp6", "udp6")}
+    for interface in site.interfaces:
+        if "forward" not in interface.intercept or interface.name not in links:
+            continue
+        for family, names in families.items():
+            if not any(site.proxy.listeners[name] for name in names):
+                continue
+            path = f"net/{family}/conf/{interface.name}/forwarding"
+            general = "net/ipv4/ip_forward" if family == "ipv4" else "net/ipv6/conf/all/forwarding"
+            value = asked.get(path) or asked.get(general) or read_sysctl(path)
+            if value == "0":
+                yield (
+                    f"this host does not pass on what comes in by {interface.name} "
+                    f"({path.replace('/', '.')} is 0), so it is left alone"
+                )
+
+
+def _left_alone(site: Site, links: Mapping[str, Link]) -> Iterator[str]:
+    """Name the traffic that the file does not speak of."""
+    named = {one.name for one in site.interfaces if "output" in one.intercept}
+    names = {link.ifindex: name for name, link in links.items()}
+    v6 = any(site.proxy.listeners[name] for name in ("tcp6", "udp6"))
+    if not v6 and any(one in named for one in _with_ipv6(Path("/proc/thread-self/net/if_inet6"))):
+        missing = "tcp6" if site.proxy.tcp else "udp6"
+        yield f"IPv6 is left alone: this host has it, and the file has no proxy.{missing}"
+    for version in (4, *([6] if v6 else ())):
+        device = _way_out(_FAR[version], names)
+        if named and device and device not in named:
+            family = "" if version == 4 else "IPv6 "  # noqa: PLR2004
+            yield (
+                f"the {family}default route leaves by {device}, which the file does not name: "
+                "what goes there is left alone"
+            )
+
+
+def _way_out(target: str, names: Mapping[int, str]) -> str:
+    try:
+        way = way_to(target)
+    except KernelError:  # a family that this host does not have
+        return ""
+    return names.get(way.ifindex, "") if way.type == "unicast" else ""
+
+
+def _with_ipv6(table: Path) -> Iterator[str]:
+    """Name the interfaces with a global IPv6 address (proc(5), /proc/net/if_inet6)."""
+    try:
+        lines = table.read_text(encoding="ascii").splitlines()
+    except OSError:  # IPv6 is not there
+        return
+    for line in lines:
+        address, _, _, scope, _, name = line.split()
+        if scope == _GLOBAL and address != socket.inet_pton(socket.AF_INET6, "::1").hex():
+            yield name

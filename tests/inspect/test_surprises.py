@@ -1,0 +1,104 @@
+"""What will surprise is said when a file is applied, a line each, and nothing else is."""
+
+from __future__ import annotations
+
+import socket
+from typing import TYPE_CHECKING
+
+import pytest
+
+from tests.lab import Lab
+from tests.lab.host import SITE, Host
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+IP_TRANSPARENT = 19
+
+
+@pytest.fixture
+def host(tmp_path: Path) -> Iterator[Host]:
+    with Lab(lan=True, wans=2, ipv6=True) as lab:
+        lab.host.run(["ip", "-6", "addr", "flush", "dev", "wan0"])
+        made = Host(lab, tmp_path)
+        yield made
+        made.run("--destroy")
+
+
+def said(host: Host, *options: str) -> list[str]:
+    done = host.apply("--dry-run", *options)
+    assert (done.code, done.err) == (0, "")
+    return [line.removeprefix("! ") for line in done.out if line.startswith("! ")]
+
+
+def listener(
+    host: Host, family: int, kind: int, address: str, *, transparent: bool
+) -> socket.socket:
+    made = host.namespace.socket(family, kind)
+    if transparent:
+        level, option = (socket.SOL_IP, IP_TRANSPARENT)
+        if family == socket.AF_INET6:
+            level, option = socket.IPPROTO_IPV6, 75
+        made.setsockopt(level, option, 1)
+    made.bind((address, 9040))
+    if kind == socket.SOCK_STREAM:
+        made.listen()
+    return made
+
+
+def test_nobody_who_listens_is_named_and_what_becomes_of_the_traffic(host: Host) -> None:
+    assert said(host) == [
+        "nobody listens on tcp 127.0.0.1:9040: what is new is refused until somebody does"
+    ]
+    host.write(SITE.replace("port: 9040", "port: 9040, when_down: bypass"))
+    assert said(host) == [
+        "nobody listens on tcp 127.0.0.1:9040: what is new goes out directly until somebody does"
+    ]
+
+
+def test_a_right_host_hears_nothing(host: Host) -> None:
+    with listener(host, socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1", transparent=True):
+        assert said(host) == []
+        host.applied()
+        assert host.applied().out == ["no changes"]
+
+
+def test_a_listener_without_the_transparent_flag_is_named_where_it_needs_it(host: Host) -> None:
+    host.write(
+        SITE.replace("{port: 9040}", "{tcp: {port: 9040}, tcp6: {port: 9040}, udp: {port: 9040}}")
+    )
+    with (
+        listener(host, socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1", transparent=False),
+        listener(host, socket.AF_INET6, socket.SOCK_STREAM, "::1", transparent=False),
+        listener(host, socket.AF_INET, socket.SOCK_DGRAM, "127.0.0.1", transparent=False),
+    ):
+        lines = [line.partition(" is no transparent")[0] for line in said(host)]
+    assert lines == ["tcp 127.0.0.1:9040", "udp 127.0.0.1:9040"]
+
+
+def test_forwarding_that_is_off_is_named_unless_the_file_turns_it_on(host: Host) -> None:
+    host.namespace.sysctl("net.ipv4.ip_forward", 0)
+    site = "version: 1\ninterfaces:\n  lan0: {intercept: forward}\nproxy: {port: 9040}\n"
+    with listener(host, socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1", transparent=True):
+        host.write(site)
+        (line,) = said(host)
+        assert line.startswith("this host does not pass on what comes in by lan0 (net.ipv4.conf.")
+        host.write(f"{site}sysctls: {{net.ipv4.ip_forward: 1}}\n")
+        assert said(host) == []
+
+
+def test_ipv6_that_is_left_alone_is_named(host: Host) -> None:
+    host.sh("ip -6 addr add fd99::2/64 dev wan0 nodad")
+    with listener(host, socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1", transparent=True):
+        assert said(host) == [
+            "IPv6 is left alone: this host has it, and the file has no proxy.tcp6"
+        ]
+
+
+def test_a_default_route_by_an_interface_that_is_not_named_is(host: Host) -> None:
+    host.sh("ip route replace default via 10.78.0.1 dev wan1 metric 0")
+    with listener(host, socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1", transparent=True):
+        (line,) = said(host)
+    assert line.startswith("the default route leaves by wan1, which the file does not name")
