@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
-from tests.lab import Lab, isolate
+from tests.lab import Lab, budget, isolate
 from tests.lab.host import STATE, Host
 
 if TYPE_CHECKING:
@@ -17,12 +19,28 @@ if TYPE_CHECKING:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--max-skips-file", help="fail if more tests are skipped than it allows")
+    usual = f"how much random work (or $EXAMPLES): {budget.USUAL} as a rule, {budget.ALL} for all"
+    parser.addoption("--examples", type=int, default=budget.budget(), metavar="N", help=usual)
+    drawn = budget.seed() or random.randrange(1, 1 << 32)  # noqa: S311 - a choice of tests
+    again = "what the choice of random work follows from (or $EXAMPLES_SEED)"
+    parser.addoption("--examples-seed", type=int, default=drawn, metavar="SEED", help=again)
 
 
-def pytest_configure() -> None:
-    if isolate.is_root():
-        isolate.enter_private(anew="LAB_ANEW" in os.environ)
+def pytest_configure(config: pytest.Config) -> None:
+    os.environ[budget.EXAMPLES] = str(config.getoption("--examples"))
+    os.environ[budget.SEED] = str(config.getoption("--examples-seed"))
+    usual = budget.examples(100)
+    settings.register_profile("budget", max_examples=usual, deadline=None, print_blob=True)
+    settings.load_profile("budget")
+    works_for_another = hasattr(config, "workerinput")
+    if isolate.is_root() and (works_for_another or not config.getoption("numprocesses", None)):
+        isolate.enter_private(anew=works_for_another)
         isolate.exit_on_sigterm()
+
+
+def pytest_report_header(config: pytest.Config) -> str:
+    number, seed = config.getoption("--examples"), config.getoption("--examples-seed")
+    return f"budget: --examples {number} --examples-seed {seed}"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -23,6 +23,7 @@ from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.site.model import Mark, Policy
 from netplan_tproxy.state.state import State
 from tests.lab import cgroups
+from tests.lab.budget import examples
 from tests.policy.probes import DEVICES, Probe
 from tests.policy.support import PolicyHost, networks, policy_host
 from tests.policy.test_any_policy import packets, policies
@@ -88,7 +89,7 @@ def compare(host: PolicyHost, policy: Policy, probes: list[Probe]) -> None:
 
 
 # Shrinking would go on for minutes; a packet and a policy say enough.
-@settings(max_examples=4, deadline=None, database=None, phases=[Phase.generate])
+@settings(max_examples=examples(4), database=None, phases=[Phase.generate])
 @given(policies, st.lists(packets, min_size=10, max_size=10))
 def test_any_connection_fares_as_explained(
     host: PolicyHost, policy: Policy, probes: list[Probe]
@@ -97,7 +98,7 @@ def test_any_connection_fares_as_explained(
 
 
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, database=None, phases=[Phase.generate])
+@settings(max_examples=examples(40), database=None, phases=[Phase.generate])
 @given(policies, st.lists(packets, min_size=12, max_size=12))
 def test_any_connection_of_many_fares_as_explained(
     host: PolicyHost, policy: Policy, probes: list[Probe]

@@ -15,6 +15,7 @@ from netplan_tproxy.inspect.decision import Flow as Asked
 from netplan_tproxy.inspect.decision import UnknownSourceError, decide
 from netplan_tproxy.site.model import LISTENERS, Listener, Mark
 from netplan_tproxy.site.sections.networks import parse_network, prefixes
+from tests.lab.budget import examples
 from tests.packet_model.settings import SETTINGS, Setting
 from tests.packet_model.wire import TCP, UDP, Flow
 
@@ -117,7 +118,7 @@ def test_any_flow_is_decided_as_the_model_of_the_programs_decides_it(setting: Se
     sets = Sets()
     config = config_of(setting, sets)
 
-    @settings(max_examples=250, deadline=None)
+    @settings(max_examples=examples(250))
     @given(flows)
     def check(asked: Asked) -> None:
         assert asked.source is not None

@@ -22,6 +22,7 @@ from netplan_tproxy.resource.values import Change, Plan
 from netplan_tproxy.site.load import parse
 from netplan_tproxy.site.model import Listener, Mark
 from netplan_tproxy.state.site_record import SiteRecord, diff_report, from_json, record_of
+from tests.lab.budget import examples
 from tests.lab.host import SITE, Host
 
 if TYPE_CHECKING:
@@ -54,7 +55,7 @@ plans = st.builds(
 )
 
 
-@settings(max_examples=150, deadline=None)
+@settings(max_examples=examples(150))
 @given(plans)
 def test_any_plan_is_shown_whole_in_80_columns_and_counted(plan: Plan) -> None:
     shown = render.plan_lines(plan, whole=True)
@@ -67,7 +68,7 @@ def test_any_plan_is_shown_whole_in_80_columns_and_counted(plan: Plan) -> None:
     assert shown[-1] == (words if any(counts) else "no changes")
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(plans)
 def test_maps_programs_and_sets_are_one_line_for_each_sign_and_the_rest_is_as_it_was(
     plan: Plan,
@@ -85,7 +86,7 @@ def test_maps_programs_and_sets_are_one_line_for_each_sign_and_the_rest_is_as_it
     assert brief[-1] == render.plan_lines(plan, whole=True)[-1]
 
 
-@settings(max_examples=100, deadline=None)
+@settings(max_examples=examples(100))
 @given(plans)
 def test_what_belongs_to_an_interface_stands_below_its_name(plan: Plan) -> None:
     shown = render.plan_lines(plan, whole=True)[:-1]
@@ -103,7 +104,7 @@ def test_what_belongs_to_an_interface_stands_below_its_name(plan: Plan) -> None:
         assert not found or found[1] == here
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=examples(50))
 @given(plans)
 def test_colours_change_no_character(plan: Plan) -> None:
     painted = render.plan_lines(plan, Style(on=True), whole=True)

@@ -10,6 +10,7 @@ from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 
 from netplan_tproxy.site.model import Mark, Policy, Prefix
+from tests.lab.budget import examples
 from tests.policy.probes import SOURCES, Probe
 from tests.policy.support import networks
 
@@ -117,7 +118,7 @@ def expected(policy: Policy, packet: Probe) -> str:
 
 # Shrinking would go on for minutes; a packet and a policy say enough.
 @pytest.mark.slow
-@settings(max_examples=40, deadline=None, database=None, phases=[Phase.generate])
+@settings(max_examples=examples(40), database=None, phases=[Phase.generate])
 @given(policies, st.lists(packets, min_size=12, max_size=12))
 def test_any_packet_fares_as_the_rules_of_any_policy_say(
     shared_host: PolicyHost, policy: Policy, probes: list[Probe]

@@ -16,6 +16,7 @@ from jsonschema import Draft202012Validator
 
 from netplan_tproxy.site.schema.accept import UnsureError, accepts
 from netplan_tproxy.site.schema.location import site_schema
+from tests.lab.budget import examples
 from tests.paths import ROOT
 
 FILES = sorted((Path(__file__).parent / "data").rglob("*.yaml"))
@@ -61,7 +62,7 @@ def test_no_example_needs_the_slow_answer(path: Path) -> None:
     assert agrees(loaded(path)) is True
 
 
-@settings(max_examples=1500, deadline=None)
+@settings(max_examples=examples(1500))
 @given(st.sampled_from(GOOD), st.randoms(use_true_random=False), SCALARS)
 def test_it_agrees_whatever_is_changed(value: Any, chance: Any, new: Any) -> None:
     changed = copy.deepcopy(value)

@@ -18,6 +18,7 @@ from netplan_tproxy.site.model import Mark, Site
 from netplan_tproxy.site.schema.location import site_schema
 from netplan_tproxy.site.sections.marks import FULL_MASK, overlap
 from netplan_tproxy.site.sections.sysctls import ACCEPT_LOCAL
+from tests.lab.budget import examples
 
 _DATA = Path(__file__).parent / "data"
 _TEXTS = [path.read_text(encoding="utf-8-sig") for path in sorted(_DATA.glob("*/*.yaml"))]
@@ -111,7 +112,7 @@ _PIECES = st.sampled_from(
     ]
 )
 _settings = settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=examples(150), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 
 

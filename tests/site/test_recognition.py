@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from netplan_tproxy.errors import SiteError
 from netplan_tproxy.output.document import errors_of
 from netplan_tproxy.site.load import load, parse
+from tests.lab.budget import examples
 
 _WORD = "s3cret"
 # The word, what means something in YAML or stands in other files, and keys of ours: only one of
@@ -58,7 +59,7 @@ def _said(text: str) -> str:
     return f"{caught.value}{caught.value.problems}{errors_of(caught.value)}"
 
 
-@settings(max_examples=1000, deadline=None)
+@settings(max_examples=examples(1000))
 @given(st.lists(_PIECES, min_size=1, max_size=12).map("".join))
 @example(f"{_WORD}:$y$j9T$:19000:0:99999:7:::\n")
 @example(f"version: {_WORD}\nsite: {_WORD}\n")

@@ -23,6 +23,7 @@ from netplan_tproxy.kinds.rule import Rule
 from netplan_tproxy.resource.kind import BatchKind, Ends
 from netplan_tproxy.state.journal import JournalFile
 from tests.lab import Lab, diff_snapshots
+from tests.lab.budget import examples
 from tests.lab.host import SITE, STATE, Host
 
 if TYPE_CHECKING:
@@ -266,9 +267,7 @@ def together(
     return {number: (str(why), why.errno) for number, why in failures.items()}
 
 
-@settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
-)
+@settings(max_examples=examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(st.one_of(changes(a_route), changes(a_rule)))
 def test_a_batch_does_and_refuses_what_its_changes_do_one_by_one(
     worlds: tuple[Namespace, Namespace], asked: list[Ends[Resource]]

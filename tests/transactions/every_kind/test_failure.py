@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.budget import some
 from tests.lab.sabotage import later_version, raising, refusal, sabotaged, this_version
 from tests.transactions.every_kind.support import NEW, OLD, same, steps
 
@@ -50,8 +51,8 @@ def fail_everywhere(host: Host, monkeypatch: pytest.MonkeyPatch, arguments: list
     changes = steps(host, *arguments)
     assert changes > 5
     before = host.stare()
-    for step in range(changes):
-        with sabotaged(monkeypatch, raising(refusal()), step, done=bool(step % 2)):
+    for turn, step in enumerate(some(range(changes))):
+        with sabotaged(monkeypatch, raising(refusal()), step, done=bool(turn % 2)):
             ran = host.run(*arguments)
         said = "tproxy-apply: the kernel says no; everything was put back\n"
         assert (step, ran.code, ran.err) == (step, 3, said)
@@ -87,7 +88,7 @@ def test_a_failure_at_any_step_of_the_way_back_is_named_and_the_next_run_mends_i
     host.write(OLD)
     host.applied()
     before = host.look()
-    for back in range(changes):
+    for back in some(range(changes)):
         host.write(text)
         with sabotaged(monkeypatch, raising(refusal()), changes - 1, changes + back):
             ran = host.run(*arguments)

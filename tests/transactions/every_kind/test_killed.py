@@ -1,4 +1,4 @@
-"""SIGKILL at every step: the next run ends in the old state or the new, nothing in between."""
+"""SIGKILL at any step: the next run ends in the old state or the new, nothing in between."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.budget import some
 from tests.lab.sabotage import (
     killed,
     killed_on_the_way_back,
@@ -39,15 +40,15 @@ def test_after_an_upgrade_killed_anywhere_the_old_file_and_the_new_one_work_and_
     changes = steps(host, str(host.site))
     host.applied()
     new = host.look()
-    for step in range(changes):
+    for turn, step in enumerate(some(range(changes))):
         host.write(OLD)
         host.applied()
         host.write(NEW)
-        killed(host, monkeypatch, str(host.site), at=step, done=bool(step % 2))
-        if step % 3 == 0:
+        killed(host, monkeypatch, str(host.site), at=step, done=bool(turn % 2))
+        if turn % 3 == 0:
             host.destroyed()
             same(clean, host.look(), step)
-        elif step % 3 == 1:
+        elif turn % 3 == 1:
             host.write(OLD)
             host.applied()
             same(old, host.look(), step)
@@ -63,8 +64,8 @@ def test_an_upgrade_killed_anywhere_is_rolled_back_when_asked_to(
     old = host.look()
     host.write(NEW)
     changes = steps(host, str(host.site))
-    for step in range(changes):
-        killed(host, monkeypatch, str(host.site), at=step, done=bool(step % 2))
+    for turn, step in enumerate(some(range(changes))):
+        killed(host, monkeypatch, str(host.site), at=step, done=bool(turn % 2))
         assert host.run("--rollback").code == 0
         same(old, host.look(), step)
 
@@ -76,9 +77,9 @@ def test_a_rollback_killed_anywhere_is_finished_by_the_next(
     old = host.look()
     host.write(NEW)
     changes = steps(host, str(host.site))
-    for step in range(changes - 1):
+    for turn, step in enumerate(some(range(changes - 1))):
         killed(host, monkeypatch, str(host.site), at=changes - 1, done=True)
-        killed(host, monkeypatch, "--rollback", at=step, done=bool(step % 2))
+        killed(host, monkeypatch, "--rollback", at=step, done=bool(turn % 2))
         assert host.run("--rollback").code == 0
         same(old, host.look(), step)
 
@@ -90,7 +91,7 @@ def test_killed_anywhere_on_the_way_back_the_next_run_mends_it(
     old = host.look()
     host.write(NEW)
     changes = steps(host, str(host.site))
-    for back in range(changes):
+    for back in some(range(changes)):
         killed_on_the_way_back(host, monkeypatch, str(host.site), changes=changes, back=back)
         host.write(OLD)
         host.applied()
@@ -108,12 +109,12 @@ def test_after_new_programs_were_killed_anywhere_either_version_goes_on(
     host.applied()
     new = host.look()
     host.destroyed()
-    for step in range(changes):
+    for turn, step in enumerate(some(range(changes))):
         monkeypatch.undo()
         this_version()
         host.applied()
         later()
-        killed(host, monkeypatch, str(host.site), at=step, done=bool(step % 2))
+        killed(host, monkeypatch, str(host.site), at=step, done=bool(turn % 2))
         host.applied()
         same(new, host.look(), step)
         host.destroyed()
@@ -127,9 +128,9 @@ def test_after_a_destroy_killed_anywhere_destroy_finishes_and_apply_returns(
     host.applied()
     old = host.look()
     changes = steps(host, "--destroy")
-    for step in range(changes):
-        killed(host, monkeypatch, "--destroy", at=step, done=bool(step % 2))
-        if step % 3:
+    for turn, step in enumerate(some(range(changes))):
+        killed(host, monkeypatch, "--destroy", at=step, done=bool(turn % 2))
+        if turn % 3:
             host.destroyed()
             same(clean, host.look(), step)
         host.applied()
