@@ -102,6 +102,12 @@ def is_mapped(address: int) -> bool:
     return address >> 32 == _MAPPED >> 32
 
 
+def family_of(prefix: Prefix) -> int:
+    """Return the address family of a prefix that ``prefixes`` made."""
+    length, address = prefix
+    return AF_INET if length >= _V6_BITS - 32 and is_mapped(int.from_bytes(address)) else AF_INET6
+
+
 def prefixes(networks: Iterable[Network]) -> tuple[Prefix, ...]:
     """Return the fewest prefixes, ascending, that hold what the networks of each family hold.
 

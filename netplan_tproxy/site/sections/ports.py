@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from netplan_tproxy.site.yaml.nodes import Scalar
 
 LARGEST_PORT = 0xFFFF
+EVERY_PORT = ((1, LARGEST_PORT),)
 
 
 def parse_ports(item: Scalar) -> tuple[int, int]:
@@ -20,8 +21,7 @@ def parse_ports(item: Scalar) -> tuple[int, int]:
 
     Raises ValueError with the end of a message.
     """
-    low, dash, high = str(item.value).partition("-")
-    first, last = int(low), int(high if dash else low)
+    first, last = port_range(str(item.value))
     if max(first, last) > LARGEST_PORT:
         message = f"{shown(item.text)} is not within the ports 1 to {LARGEST_PORT}"
         raise ValueError(message)
@@ -29,6 +29,12 @@ def parse_ports(item: Scalar) -> tuple[int, int]:
         message = f"{shown(item.text)} ends before it starts, would be '{last}-{first}'"
         raise ValueError(message)
     return first, last
+
+
+def port_range(text: str) -> tuple[int, int]:
+    """Return the two ports of ``A-B``, or of ``N`` twice; text that the schema accepts."""
+    low, dash, high = text.partition("-")
+    return int(low, 0), int(high if dash else low, 0)
 
 
 def merge_ports(ranges: Iterable[tuple[int, int]]) -> Ports:
