@@ -21,6 +21,13 @@ pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 ROUTES = {
     "a blackhole": "ip route add blackhole default table 100",
     "one through a gateway": "ip route add default via 10.77.0.1 dev wan0 table 100",
+    "one on a link without the gateway's network": (
+        "ip route add default via 192.0.2.1 dev wan0 onlink table 100"
+    ),
+    "one with two next hops": (
+        "ip route add default table 100 nexthop via 10.77.0.1 dev wan0 weight 3 "
+        "nexthop via 10.77.0.9 dev wan0"
+    ),
     "one with an mtu": "ip route add local default dev lo mtu 1400 table 100 proto 7",
 }
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.answer import HEADER
 from netplan_tproxy.kernel.netlink.channel import Channel
+from netplan_tproxy.kernel.netlink.request import attribute, attributes, number
 
 _GETROUTE = 26
 _MESSAGE = struct.Struct("=BBBBBBBBI")  # struct rtmsg
@@ -52,17 +53,17 @@ def way_to(  # noqa: PLR0913 - what a route lookup goes by
     """
     address = ipaddress.ip_address(target)
     bits = address.max_prefixlen
-    attributes = _attribute(_DST, address.packed)
+    asked = attribute(_DST, address.packed)
     if source:
-        attributes += _attribute(_SRC, ipaddress.ip_address(source).packed)
-    for kind, number in ((_OIF, oif), (_IIF, iif), (_MARK, mark)):
-        if number:
-            attributes += _attribute(kind, struct.pack("=I", number))
+        asked += attribute(_SRC, ipaddress.ip_address(source).packed)
+    for kind, value in ((_OIF, oif), (_IIF, iif), (_MARK, mark)):
+        if value:
+            asked += number(kind, value)
     if uid is not None:
-        attributes += _attribute(_UID, struct.pack("=I", uid))
+        asked += number(_UID, uid)
     v6 = address.version == 6  # noqa: PLR2004
     family = socket.AF_INET6 if v6 else socket.AF_INET
-    body = _MESSAGE.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0) + attributes
+    body = _MESSAGE.pack(family, bits, bits if source else 0, 0, 0, 0, 0, 0, 0) + asked
     channel = Channel()
     try:
         answer = channel.get(_GETROUTE, body)
@@ -77,21 +78,12 @@ def way_to(  # noqa: PLR0913 - what a route lookup goes by
     return _parsed(answer[HEADER.size :])
 
 
-def _attribute(kind: int, value: bytes) -> bytes:
-    return struct.pack("=HH", 4 + len(value), kind) + value + bytes(-len(value) % 4)
-
-
 def _parsed(payload: bytes) -> Way:
-    number = _MESSAGE.unpack_from(payload)[7]
-    found: dict[int, bytes] = {}
-    at = _MESSAGE.size
-    while at + 4 <= len(payload):
-        length, kind = struct.unpack_from("=HH", payload, at)
-        found[kind] = payload[at + 4 : at + length]
-        at += max(4, (length + 3) & ~3)
-    ifindex = struct.unpack("=I", found[_OIF])[0] if _OIF in found else 0
+    kind = _MESSAGE.unpack_from(payload)[7]
+    values = dict(attributes(payload, _MESSAGE.size))
+    ifindex = struct.unpack("=I", values[_OIF])[0] if _OIF in values else 0
     texts = [
-        str(ipaddress.ip_address(found[kind])) if kind in found else ""
+        str(ipaddress.ip_address(values[kind])) if kind in values else ""
         for kind in (_PREFSRC, _GATEWAY)
     ]
-    return Way(_TYPES.get(number, str(number)), ifindex, *texts)
+    return Way(_TYPES.get(kind, str(kind)), ifindex, *texts)

@@ -6,14 +6,20 @@ import errno
 import ipaddress
 import socket
 import struct
+import sys
 from dataclasses import dataclass
-from typing import Any
 
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.answer import HEADER, Reading
 from netplan_tproxy.kernel.netlink.channel import ACK, CREATE, EXCL, REPLACE, REQUEST, Channel
 from netplan_tproxy.kernel.netlink.pyroute import decoded, encoded
-from netplan_tproxy.kernel.netlink.request import Request, attribute, number, short_table
+from netplan_tproxy.kernel.netlink.request import (
+    Request,
+    attribute,
+    attributes,
+    number,
+    short_table,
+)
 from netplan_tproxy.kernel.netlink.socket import Rtnetlink
 
 _ROUTE_TYPES = {
@@ -25,12 +31,12 @@ _SCOPES = {"local": 254, "unicast": 253}
 _GETLINK = 18
 _NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
 _MESSAGE = struct.Struct("=8BI")  # struct rtmsg
-_DST, _OIF, _TABLE = 1, 4, 15  # RTA_…
-# IPv6 routes always have a metric (1024 unless given), and show more of themselves.
+_DST, _OIF, _PRIORITY, _CACHEINFO, _TABLE, _PREF = 1, 4, 6, 12, 15, 20  # RTA_…
+# What a route as we put them shows of itself.
+_PLAIN = {_DST, _OIF, _PRIORITY, _CACHEINFO, _TABLE, _PREF}
+_ONLINK = 4  # RTNH_F_ONLINK
+# IPv6 routes always have a metric (1024 unless given).
 _DEFAULT_METRIC = {int(socket.AF_INET): 0, int(socket.AF_INET6): 1024}
-_ROUTE_PLAIN = {
-    "RTA_TABLE", "RTA_OIF", "RTA_DST", "RTA_PRIORITY", "RTA_CACHEINFO", "RTA_PREF",
-}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -78,14 +84,11 @@ class Routing(Rtnetlink):
 
         Routes with a metric or TOS are left out: they stand beside ours, not in its place.
         """
-        attributes = [("RTA_TABLE", table)] if table else []
-        body = encoded(
-            "rtmsg", attributes, family=family, table=short_table(table), proto=proto
-        )  # fmt: skip
+        body = _MESSAGE.pack(family, 0, 0, 0, short_table(table), proto, 0, 0, 0)
+        body += number(_TABLE, table) if table else b""
 
         def parse(reading: Reading) -> list[RouteRecord]:
-            routes = (decoded("rtmsg", message) for message in reading.messages)
-            records = (_route_record(family, route) for route in routes)
+            records = (_route(family, message) for message in reading.messages)
             # Kernels before 4.20 tell of all tables and protocols.
             return [
                 one
@@ -105,28 +108,36 @@ class Routing(Rtnetlink):
         self._make(removing_route(route))
 
 
-def _route_record(family: int, route: Any) -> RouteRecord | None:
-    attrs = dict(route["attrs"])
-    if route["tos"] or attrs.get("RTA_PRIORITY", 0) != _DEFAULT_METRIC[family]:
+def _route(family: int, message: bytes) -> RouteRecord | None:
+    """Read a route; None for one with a metric or TOS."""
+    _, bits, _, tos, table, protocol, _, kind, _ = _MESSAGE.unpack_from(message, HEADER.size)
+    values = dict(attributes(message, HEADER.size + _MESSAGE.size))
+    metric = _as_number(values.get(_PRIORITY), 0)
+    if tos or metric != _DEFAULT_METRIC[family]:
         return None
-    any_address = "0.0.0.0" if family == socket.AF_INET else "::"  # noqa: S104
+    address = values.get(_DST, bytes(4 if family == socket.AF_INET else 16))
     return RouteRecord(
-        family, attrs.get("RTA_TABLE", route["table"]),
-        f"{attrs.get('RTA_DST', any_address)}/{route['dst_len']}",
-        _ROUTE_TYPES.get(route["type"], str(route["type"])),
-        attrs.get("RTA_OIF", 0), route["proto"],
-        "" if attrs.keys() <= _ROUTE_PLAIN else _as_message(route),
+        family, _as_number(values.get(_TABLE), table), f"{ipaddress.ip_address(address)}/{bits}",
+        _ROUTE_TYPES.get(kind, str(kind)), _as_number(values.get(_OIF), 0), protocol,
+        "" if values.keys() <= _PLAIN else _restoring(message),
     )  # fmt: skip
 
 
-def _as_message(seen: Any) -> str:
+def _as_number(value: bytes | None, default: int) -> int:
+    return default if value is None else int.from_bytes(value, sys.byteorder)
+
+
+def _restoring(message: bytes) -> str:
     """Give the message that puts a route as a dump showed it, in hexadecimal."""
-    names = ("family", "dst_len", "src_len", "tos", "table", "proto", "scope", "type")
-    attributes = [(name, value) for name, value in seen["attrs"] if name != "RTA_CACHEINFO"]
-    body = encoded("rtmsg", attributes, **{name: seen[name] for name in names})
+    *fields, flags = _MESSAGE.unpack_from(message, HEADER.size)
+    # The other flags say how the route fares, and may not be asked for.
+    body = _MESSAGE.pack(*fields, flags & _ONLINK)
+    for kind, value in attributes(message, HEADER.size + _MESSAGE.size):
+        if kind != _CACHEINFO:
+            body += attribute(kind, value)
     # A ledger keeps it with a header: earlier versions sent it as it is.
-    flags = REQUEST | ACK | REPLACE | CREATE
-    return (HEADER.pack(HEADER.size + len(body), _NEWROUTE, flags, 0, 0) + body).hex()
+    asked = REQUEST | ACK | REPLACE | CREATE
+    return (HEADER.pack(HEADER.size + len(body), _NEWROUTE, asked, 0, 0) + body).hex()
 
 
 def putting_route(route: RouteRecord, *, replace: bool) -> Request:

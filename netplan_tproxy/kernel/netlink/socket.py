@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import logging
+import struct
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
@@ -41,7 +42,7 @@ class Rtnetlink:
                 _log.debug("  netlink: %s: %s", what, name)
             if code not in fine:
                 raise KernelError(f"{what}: {refusal.strerror} ({name})", code) from refusal
-        except (OSError, ValueError) as failure:
+        except (OSError, ValueError, struct.error) as failure:
             # No answer came, or none that makes sense.
             reason = getattr(failure, "strerror", None) or failure
             code = getattr(failure, "errno", None) or 0
