@@ -25,7 +25,9 @@ class AttachedPrograms:
         """Keep a program that something runs alive for undo. Raises KernelError."""
         # Opening by id takes CAP_SYS_ADMIN; opening a pin does not.
         for path in (*self._pins.listing("programs"), *self._pins.listing(_FOLDER)):
-            fd = bpf_maps.open_pinned(str(path))
+            fd = bpf_maps.find_pinned(str(path))
+            if fd is None:
+                continue
             if bpf_programs.prog_info(fd).id == prog_id:
                 self._held[prog_id] = fd
                 return

@@ -10,7 +10,6 @@ from functools import cache
 from pathlib import Path
 
 from netplan_tproxy.datapath.layouts import TRACKED
-from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.bpf.dump import entries, opened
 from netplan_tproxy.kernel.netlink.route_get import way_to
 from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, sockets
@@ -32,15 +31,12 @@ def intercepted_connections() -> Iterator[Socket]:
     """Give the established TCP sockets whose own address is not one of this host's.
 
     Their local end is where the client wanted to go, their remote end is the client.
-    Those of other transparent proxies are among them.
+    Those of other transparent proxies are among them. Raises KernelError.
     """
 
     @cache
     def is_ours(address: str) -> bool:
-        try:
-            return way_to(address).type == "local"
-        except KernelError:
-            return False
+        return way_to(address).type == "local"
 
     for family in (socket.AF_INET, socket.AF_INET6):
         for one in sockets("tcp", family, ESTABLISHED):

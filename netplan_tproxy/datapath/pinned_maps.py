@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 from typing import NamedTuple
 
 from netplan_tproxy.datapath import fastpath
 from netplan_tproxy.datapath.draining import DrainingMaps
 from netplan_tproxy.datapath.layouts import MAPS
 from netplan_tproxy.datapath.pins import Pins
-from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 
@@ -33,11 +31,11 @@ class PinnedMaps:
         self._held: dict[str, Fd] = {}
 
     def opened(self) -> dict[str, PinnedMap]:
-        """Open every pinned map, by pin; what is pinned there and is no map is left out."""
+        """Open every pinned map, by pin. Raises KernelError."""
         maps = {}
         for path in self._pins.listing(_FOLDER):
-            with contextlib.suppress(KernelError):
-                fd = bpf_maps.open_pinned(str(path))
+            fd = bpf_maps.find_pinned(str(path))
+            if fd is not None:
                 maps[path.name] = PinnedMap(bpf_maps.map_info(fd).id, fd)
         return maps
 
@@ -63,8 +61,9 @@ class PinnedMaps:
 
     def unpin(self, pin: str) -> None:
         """Remove a pin; none is fine. What waits in a map of sockets is read first."""
-        if pin == fastpath.SOCKS.pin and (self._pins.directory(_FOLDER) / pin).exists():
-            with self.open(pin) as sockets:
+        sockets = self.find(pin) if pin == fastpath.SOCKS.pin else None
+        if sockets is not None:
+            with sockets:
                 self._draining.wait_or_keep(pin, sockets)
         self._pins.remove(_FOLDER, pin)
 
@@ -76,6 +75,10 @@ class PinnedMaps:
         """Open the pinned map. Raises KernelError."""
         return self._pins.open(_FOLDER, pin)
 
+    def find(self, pin: str) -> Fd | None:
+        """Open the pinned map; None where there is none. Raises KernelError."""
+        return self._pins.find(_FOLDER, pin)
+
     def fd(self, pin: str) -> Fd:
         """Give the map that was built aside or is held, else the pinned one. Raises KernelError."""
         if pin not in self._held:
@@ -83,13 +86,24 @@ class PinnedMaps:
         return self._held[pin]
 
     def read_entry(self, pin: str, key: bytes) -> bytes | None:
-        """Look one key up in a pinned map; None without map or entry."""
-        try:
-            fd = self.open(pin)
-        except KernelError:
+        """Look one key up in a pinned map; None without map or entry. Raises KernelError."""
+        fd = self.find(pin)
+        if fd is None:
             return None
         with fd:
             return bpf_maps.entry(fd, key)
+
+    def held_or_pinned(self, pin: str) -> Fd | None:
+        """Give the map that was built aside or is held, else the pinned one, else None.
+
+        Raises KernelError.
+        """
+        if pin not in self._held:
+            fd = self.find(pin)
+            if fd is None:
+                return None
+            self._held[pin] = fd
+        return self._held[pin]
 
     def write_entry(self, pin: str, key: bytes, value: bytes) -> None:
         """Put one entry. Raises KernelError."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 
@@ -10,7 +9,7 @@ from netplan_tproxy.datapath import build
 from netplan_tproxy.datapath import programs as datapath
 from netplan_tproxy.datapath.pinned_maps import LAYOUTS, PinnedMaps
 from netplan_tproxy.datapath.pins import Pins
-from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from netplan_tproxy.kernel.bpf.libbpf import Fd
@@ -37,13 +36,19 @@ class PinnedPrograms:
         self._replaced: dict[str, Fd] = {}
 
     def pinned(self, map_ids: Collection[int]) -> dict[str, PinnedProgram]:
-        """Read the pinned programs, by pin; ``map_ids`` are those of the pinned maps."""
+        """Read the pinned programs, by pin; ``map_ids`` are those of the pinned maps.
+
+        Raises KernelError.
+        """
         programs = {}
         for path in self._pins.listing(_FOLDER):
-            with contextlib.suppress(KernelError), bpf_maps.open_pinned(str(path)) as fd:
+            fd = bpf_maps.find_pinned(str(path))
+            if fd is None:
+                continue
+            with fd:
                 info = bpf_programs.prog_info(fd)
-                current = set(info.map_ids) <= set(map_ids)
-                programs[path.name] = PinnedProgram(info.id, current)
+            current = set(info.map_ids) <= set(map_ids)
+            programs[path.name] = PinnedProgram(info.id, current)
         return programs
 
     def want(self, pin: str) -> None:

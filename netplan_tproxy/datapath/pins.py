@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
+import errno
 from pathlib import Path
 
 from netplan_tproxy.errors import KernelError
@@ -15,6 +15,8 @@ DEFAULT_MOUNT = "/sys/fs/bpf"
 _OURS = "netplan-tproxy"
 # What the kernel itself puts into each new bpffs (kernel/bpf/inode.c).
 _PRELOADED = ("maps.debug", "progs.debug")
+# Why a folder is not removed: it is in use, or it is gone already.
+_STAYS = frozenset({errno.ENOTEMPTY, errno.EEXIST, errno.EBUSY, errno.ENOENT})
 
 
 class Pins:
@@ -52,6 +54,10 @@ class Pins:
         """Open a pinned object. Raises KernelError."""
         return bpf_maps.open_pinned(str(self.directory(folder) / pin))
 
+    def find(self, folder: str, pin: str) -> Fd | None:
+        """Open a pinned object; None where there is none. Raises KernelError."""
+        return bpf_maps.find_pinned(str(self.directory(folder) / pin))
+
     def put(self, folder: str, pin: str, fd: Fd) -> None:
         """Pin an object, in place of what is pinned there. Raises KernelError."""
         directory = self.directory(folder)
@@ -75,9 +81,12 @@ class Pins:
             message = f"unpin {pin}: {refusal.strerror}"
             raise KernelError(message, refusal.errno or 0) from refusal
         for parent in list(path.parents)[:3]:
-            # Not empty yet, or gone already: both fine.
-            with contextlib.suppress(OSError):
+            try:
                 parent.rmdir()
+            except OSError as refusal:
+                if refusal.errno not in _STAYS:
+                    message = f"remove {parent}: {refusal.strerror}"
+                    raise KernelError(message, refusal.errno or 0) from refusal
 
 
 def _listing(directory: Path) -> list[Path]:

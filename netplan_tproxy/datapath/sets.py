@@ -6,14 +6,12 @@ number its key in the map of maps.
 
 from __future__ import annotations
 
-import contextlib
 import struct
 from collections.abc import Iterable
 
 from netplan_tproxy.datapath.layouts import SET, SETS
 from netplan_tproxy.datapath.pinned_maps import PinnedMaps
 from netplan_tproxy.datapath.pins import Pins
-from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.layout import MapSpec
 from netplan_tproxy.kernel.bpf.libbpf import Fd
@@ -43,9 +41,11 @@ class PolicySets:
         return {digest: self._is_whole(outer, digest) for digest in sorted(digests)}
 
     def _is_whole(self, outer: Fd | None, digest: str) -> bool:
-        with contextlib.suppress(KernelError), self._pins.open(_FOLDER, digest) as fd:
+        fd = self._pins.find(_FOLDER, digest)
+        if fd is None:
+            return False
+        with fd:
             return bpf_maps.map_info(fd).id == _found(outer, digest)
-        return False
 
     def open_found(self, digest: str) -> Fd | None:
         """Open the set that the programs find; None: they find none. Raises KernelError."""
@@ -53,8 +53,8 @@ class PolicySets:
         if not number:
             return None
         # Opening by id takes CAP_SYS_ADMIN; opening a pin does not.
-        with contextlib.suppress(KernelError):
-            fd = self._pins.open(_FOLDER, digest)
+        fd = self._pins.find(_FOLDER, digest)
+        if fd is not None:
             if bpf_maps.map_info(fd).id == number:
                 return fd
             fd.close()
@@ -66,10 +66,8 @@ class PolicySets:
 
     def hold(self, digest: str) -> None:
         """Keep a set alive for undo. Raises KernelError."""
-        try:
-            self._held[digest] = self._pins.open(_FOLDER, digest)
-        except KernelError:
-            self._held[digest] = bpf_maps.map_fd_by_id(_found(self._outer(), digest))
+        fd = self._pins.find(_FOLDER, digest)
+        self._held[digest] = fd or bpf_maps.map_fd_by_id(_found(self._outer(), digest))
 
     def put(self, digest: str) -> None:
         """Make the programs find what was built or held. Raises KernelError."""
@@ -97,11 +95,8 @@ class PolicySets:
         self._held.clear()
 
     def _outer(self) -> Fd | None:
-        """Give the map of maps; None where there is none."""
-        try:
-            return self._maps.fd(SETS.pin)
-        except KernelError:
-            return None
+        """Give the map of maps; None where there is none. Raises KernelError."""
+        return self._maps.held_or_pinned(SETS.pin)
 
 
 def _found(outer: Fd | None, digest: str) -> int:

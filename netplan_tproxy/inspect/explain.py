@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import ipaddress
 from dataclasses import asdict
 from typing import Any
@@ -80,6 +81,8 @@ def report(kernel: Kernel, kinds: Kinds, state: State, question: Question) -> di
     }
 
 
+# What the lookup answers to a source that may not come in there.
+_NO_SUCH_SOURCE = frozenset({errno.EINVAL, errno.EXDEV, errno.ENODEV})
 _ASKED_PROXY = frozenset({INTERCEPTED, "lost", "refused", "down_bypassed"})
 
 
@@ -177,8 +180,10 @@ def _taken_in(config: ConfigValue, flow: Flow, place: _Place) -> bool:
     iif = config.lo if flow.local else place.ifindex(place.device)
     try:
         return way_to(flow.target, source=flow.source, iif=iif, mark=mark).type == "local"
-    except KernelError:
-        return False
+    except KernelError as refusal:
+        if refusal.errno in _NO_SUCH_SOURCE:
+            return False
+        raise
 
 
 def _way(target: str, **how: Any) -> Way:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import errno
 import os
 from collections.abc import Iterable, Mapping
@@ -14,9 +13,11 @@ from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.bpf import attach
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from netplan_tproxy.kernel.bpf.libbpf import Fd
+from netplan_tproxy.kernel.host.capabilities import may_administer
 from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
 
 _KIND = TYPES[SOCKOPS].attach
+_GONE = frozenset({errno.ENOENT, errno.ENODEV})
 
 
 def attached(
@@ -52,22 +53,45 @@ def put(cgroup: str, program: int, replaced: int | None) -> None:
 
 def remove(cgroup: str, program: int) -> None:
     """Detach a program; a cgroup or program that is gone is fine. Raises KernelError."""
-    with contextlib.suppress(FileNotFoundError), _opened(cgroup) as target:
-        attach.detach(program, target, _KIND)
+    target = _found(cgroup)
+    if target is not None:
+        with target:
+            attach.detach(program, target, _KIND)
 
 
 def _programs_on(cgroup: str) -> list[int]:
-    with contextlib.suppress(OSError), _opened(cgroup) as target:
+    target = _found(cgroup)
+    if target is None:
+        return []
+    with target:
         return attach.query(target, _KIND)
-    return []
 
 
 def _was_ours(number: int, pairs: int | None) -> bool:
-    """Whether it shares our map of pairs: its pin is gone. Takes CAP_SYS_ADMIN."""
-    with contextlib.suppress(KernelError), bpf_programs.prog_fd_by_id(number) as fd:
-        info = bpf_programs.prog_info(fd)
-        return info.name == SOCKOPS and pairs in info.map_ids
-    return False
+    """Whether it shares our map of pairs: its pin is gone.
+
+    False too where that can't be known, as it takes CAP_SYS_ADMIN.
+    """
+    try:
+        with bpf_programs.prog_fd_by_id(number) as fd:
+            info = bpf_programs.prog_info(fd)
+    except KernelError as refusal:
+        gone = refusal.errno == errno.ENOENT
+        if gone or (refusal.errno == errno.EPERM and not may_administer()):
+            return False
+        raise
+    return info.name == SOCKOPS and pairs in info.map_ids
+
+
+def _found(cgroup: str) -> Fd | None:
+    """Open a cgroup; None where there is none. Raises KernelError."""
+    try:
+        return _opened(cgroup)
+    except FileNotFoundError:
+        return None
+    except OSError as refusal:
+        message = f"cgroup {cgroup}: {refusal.strerror}"
+        raise KernelError(message, refusal.errno or 0) from refusal
 
 
 def _opened(cgroup: str) -> Fd:
@@ -78,7 +102,16 @@ def _opened(cgroup: str) -> Fd:
 
 
 def _all_cgroups() -> set[str]:
+    def refuse(refusal: OSError) -> None:
+        # One that goes meanwhile has no program any more.
+        if refusal.errno not in _GONE:
+            message = f"read cgroups: {refusal.strerror}"
+            raise KernelError(message, refusal.errno or 0) from refusal
+
     root = cgroup_root()
     if root is None:
         return set()
-    return {"/" + str(Path(at).relative_to(root)).removeprefix(".") for at, _, _ in os.walk(root)}
+    return {
+        "/" + str(Path(at).relative_to(root)).removeprefix(".")
+        for at, _, _ in os.walk(root, onerror=refuse)
+    }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import errno
 import os
 from collections.abc import Callable
 from pathlib import Path
@@ -11,25 +12,37 @@ from netplan_tproxy.errors import KernelError
 
 _MAGIC = 0xCAFE4A11
 _CLONE_NEWNS = 0x00020000
+_ABSENT = frozenset({errno.ENOENT, errno.ENOTDIR})
 
 
 def is_bpffs(path: str) -> bool:
-    """Whether ``path`` lies on a bpffs (statfs(2))."""
+    """Whether ``path`` lies on a bpffs (statfs(2)). Raises KernelError."""
     # struct statfs starts with a word f_type on every 64-bit machine.
     buffer = (ctypes.c_long * 32)()
     libc = ctypes.CDLL(None, use_errno=True)
-    return libc.statfs(os.fsencode(path), buffer) == 0 and buffer[0] == _MAGIC
+    if libc.statfs(os.fsencode(path), buffer) == 0:
+        return buffer[0] == _MAGIC
+    if ctypes.get_errno() in _ABSENT:
+        return False
+    raise _refused("look for a", path)
 
 
 def find_root(default: str = "/sys/fs/bpf") -> str | None:
     """Find the mounted bpffs, also from within an ``ip netns exec``.
 
     That mounts a new /sys, which hides the one below it; init's view still has it.
+    Raises KernelError.
     """
-    for path in (default, f"/proc/1/root{default}"):
-        if is_bpffs(path):
-            return path
-    return None
+    if is_bpffs(default):
+        return default
+    path = f"/proc/1/root{default}"
+    try:
+        return path if is_bpffs(path) else None
+    except KernelError as refusal:
+        # It is not for everybody to see (proc(5)).
+        if refusal.errno in {errno.EACCES, errno.EPERM}:
+            return None
+        raise
 
 
 def mount(path: str) -> None:

@@ -60,15 +60,20 @@ def _vmlinux() -> Iterator[ctypes.c_void_p | None]:
     bpf.btf__load_vmlinux_btf.restype = ctypes.c_void_p
     bpf.btf__type_by_id.restype = ctypes.c_void_p
     bpf.btf__name_by_offset.restype = ctypes.c_char_p
-    btf = bpf.btf__load_vmlinux_btf()
-    if not btf or ctypes.c_long(btf).value < 0:
+    # libbpf has one answer to all that fails. A second try tells what passes from what stays.
+    btf = _pointer(bpf.btf__load_vmlinux_btf()) or _pointer(bpf.btf__load_vmlinux_btf())
+    if btf is None:
         yield None
         return
-    pointer = ctypes.c_void_p(btf)
     try:
-        yield pointer
+        yield btf
     finally:
-        bpf.btf__free(pointer)
+        bpf.btf__free(btf)
+
+
+def _pointer(answer: int | None) -> ctypes.c_void_p | None:
+    """Give a pointer that libbpf answers; None for an error (a small negative number)."""
+    return ctypes.c_void_p(answer) if answer and ctypes.c_long(answer).value >= 0 else None
 
 
 def _member(btf: ctypes.c_void_p, number: int, name: bytes) -> tuple[int, int] | None:

@@ -77,11 +77,7 @@ def program_age(fd: Fd) -> float:
 
 @contextlib.contextmanager
 def opened(path: str) -> Iterator[Fd | None]:
-    """Open a pinned object; None when there is none."""
-    try:
-        fd = bpf_maps.open_pinned(path)
-    except KernelError:
-        yield None
-        return
-    with fd:
+    """Open a pinned object; None when there is none. Raises KernelError."""
+    fd = bpf_maps.find_pinned(path)
+    with fd if fd is not None else contextlib.nullcontext():
         yield fd

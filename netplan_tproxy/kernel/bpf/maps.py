@@ -85,6 +85,20 @@ def open_pinned(path: str) -> Fd:
     return Fd(call("bpf_obj_get", path_argument(path), what=f"open {path}"))
 
 
+def find_pinned(path: str) -> Fd | None:
+    """Open a pinned map or program; None where there is none. Raises KernelError.
+
+    Any other failure says nothing of what is there: who takes it for absence forgets what
+    is his, or puts a second one beside it.
+    """
+    try:
+        return open_pinned(path)
+    except KernelError as refusal:
+        if refusal.errno == errno.ENOENT:
+            return None
+        raise
+
+
 def map_fd_by_id(number: int) -> Fd:
     """Open a map by its id. Raises KernelError (ENOENT: it is gone)."""
     return Fd(call("bpf_map_get_fd_by_id", number, what=f"open map {number}"))

@@ -19,6 +19,11 @@ def effective_capabilities() -> int:
     return 0
 
 
+def may_administer() -> bool:
+    """Whether CAP_SYS_ADMIN is held."""
+    return bool(effective_capabilities() >> _CAP_SYS_ADMIN & 1)
+
+
 def require_privileges() -> None:
     """Raise TproxyError unless CAP_NET_ADMIN and CAP_BPF (or CAP_SYS_ADMIN) are held."""
     have = effective_capabilities()

@@ -42,7 +42,11 @@ def read_ruleset() -> Ruleset:
         nft = tuple(json.loads(text or "{}").get("nftables", ()))
     legacy: list[str] = []
     for listing, tools in _SAVES.items():
-        if not _in_use(listing):
+        try:
+            if not _in_use(listing):
+                continue
+        except OSError as refusal:
+            unread.append(f"iptables: {refusal.strerror}")
             continue
         tool = next((name for name in tools if shutil.which(name, path=_PATH)), tools[0])
         text, why = _said(tool)
@@ -53,10 +57,10 @@ def read_ruleset() -> Ruleset:
 
 
 def _in_use(listing: str) -> bool:
-    """Whether a kernel table of the old iptables exists here; reading that takes root."""
+    """Whether a kernel table of the old iptables exists here. Raises OSError (it takes root)."""
     try:
         return bool((Path("/proc/thread-self/net") / listing).read_text(encoding="ascii").strip())
-    except OSError:
+    except FileNotFoundError:
         return False
 
 

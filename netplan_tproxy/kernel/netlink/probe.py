@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from functools import cache
 
@@ -10,6 +11,7 @@ from netplan_tproxy.kernel.netlink import handle as rtnetlink
 
 _CLONE_NEWNET = 0x40000000
 _LOOPBACK = 1
+_UNKNOWN = frozenset({errno.ENOENT, errno.EINVAL, errno.EOPNOTSUPP})
 
 
 @cache
@@ -38,8 +40,8 @@ def _try_clsact() -> int:
         return 0
     try:
         rtnetlink.Netlink().add_clsact(_LOOPBACK)
-    except KernelError:
-        return 1
+    except KernelError as refusal:
+        return int(refusal.errno in _UNKNOWN)
     except BaseException:  # noqa: BLE001 - a forked child must never run its parent's handlers
         return 0
     return 0
