@@ -1,1 +1,1 @@
-"""Does this host still work? Asked before a change and after it."""
+"""Checks that must pass after a change if they passed before it."""

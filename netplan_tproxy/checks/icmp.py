@@ -1,4 +1,4 @@
-"""One ICMP echo request and its answer (RFC 792, RFC 4443), with no program's help."""
+"""One ICMP echo request and its answer (RFC 792, RFC 4443)."""
 
 from __future__ import annotations
 
@@ -26,8 +26,7 @@ def answers(host: str, timeout: float) -> bool:
 
 def _opened(family: int) -> socket.socket:
     protocol = socket.IPPROTO_ICMPV6 if family == socket.AF_INET6 else socket.IPPROTO_ICMP
-    # Who may have the first kind is a setting (icmp(7), ping_group_range); the second takes
-    # CAP_NET_RAW.
+    # The first needs a group within ping_group_range (icmp(7)), the second CAP_NET_RAW.
     with contextlib.suppress(PermissionError):
         return socket.socket(family, socket.SOCK_DGRAM, protocol)
     return socket.socket(family, socket.SOCK_RAW, protocol)
@@ -37,7 +36,7 @@ def _exchange(pinger: socket.socket, family: int, deadline: float) -> bool:
     kind, reply = _REQUEST[family]
     token = os.urandom(16)
     header = _HEADER.pack(kind, 0, 0, os.getpid() & 0xFFFF, 1)
-    # The kernel fills in ICMPv6's checksum, and ICMP's on the unprivileged kind.
+    # The kernel computes the checksum of ICMPv6, and of ICMP on a datagram socket.
     checked = _HEADER.pack(kind, 0, _checksum(header + token), os.getpid() & 0xFFFF, 1)
     pinger.send(checked + token)
     while (left := deadline - time.monotonic()) > 0:

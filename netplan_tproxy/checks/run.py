@@ -1,6 +1,6 @@
-"""Does this host still work? Asked before a change and after it.
+"""Running checks before and after a change.
 
-What passed before must pass after; what failed before says nothing.
+A check that passed before must pass after; one that failed before is ignored.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ _PAUSE = 0.5
 
 
 def asked_before(checks: Sequence[Check], say: Callable[[str], None]) -> Callable[[], None]:
-    """Ask now; what is returned asks again, and raises TproxyError for one that fails by then.
+    """Run the checks now; return a function that runs those that passed again.
 
-    ``say`` is told which fail already.
+    It raises TproxyError if one fails then. ``say`` gets a line for each that fails now.
     """
     passed = passing(checks)
     for check in checks:
@@ -41,12 +41,12 @@ def asked_before(checks: Sequence[Check], say: Callable[[str], None]) -> Callabl
 
 
 def passing(checks: Iterable[Check]) -> list[Check]:
-    """Give the checks that pass now; each is tried once."""
+    """Return the checks that pass now; each is tried once."""
     return [check for check in checks if passes(check)]
 
 
 def failing(checks: Sequence[Check]) -> list[Check]:
-    """Give the checks that fail, each tried a few times: neighbours have to be learnt."""
+    """Return the checks that fail, each tried ``TRIES`` times: ARP may be slow."""
     failed = list(checks)
     for attempt in range(TRIES):
         if attempt:
@@ -68,7 +68,7 @@ def passes(check: Check) -> bool:
         return False
     if check.kind == "ping":
         return answers(check.target, check.timeout)
-    # The resolver of the C library knows no time limit of ours: a process can be ended.
+    # getaddrinfo(3) takes no timeout; a process can be killed.
     dns = ["getent", "ahosts", check.target]
     return _runs(dns if check.kind == "dns" else ["/bin/sh", "-c", check.target], check.timeout)
 
@@ -76,7 +76,7 @@ def passes(check: Check) -> bool:
 def _runs(command: Sequence[str], timeout: float) -> bool:
     nothing = subprocess.DEVNULL
     try:
-        # A group of its own: what the command leaves behind ends with it.
+        # A process group: its children are killed with it.
         child = subprocess.Popen(
             command, stdin=nothing, stdout=nothing, stderr=nothing, process_group=0
         )

@@ -1,4 +1,4 @@
-"""The command line: the one parser, and what it read as ``Options``."""
+"""The argument parser, and its result as ``Options``."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class _Parser(argparse.ArgumentParser):
 
 
 def parser() -> argparse.ArgumentParser:
-    """Build the one argument parser."""
+    """Return the argument parser."""
     parser = _Parser(
         prog="tproxy-apply",
         description="Make this network namespace a transparent proxy, as a site file says.",
@@ -169,7 +169,7 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
 
 
 def command_of(args: argparse.Namespace) -> str:
-    """Name the command that was asked for (``commands.table``)."""
+    """Return the name of the command (``commands.table``)."""
     flags = ("dry_run", "check", "commit", "rollback", "status", "doctor", "install_service")
     for flag in flags:
         if getattr(args, flag) not in {None, False}:
@@ -180,7 +180,7 @@ def command_of(args: argparse.Namespace) -> str:
 
 
 def options_of(args: argparse.Namespace) -> Options:
-    """Give what was asked for."""
+    """Return the options of the command line."""
     from netplan_tproxy.commands.options import Options  # noqa: PLC0415 - --version does without
 
     defaults = Options()

@@ -1,4 +1,4 @@
-"""The program ``tproxy-apply``: its signals are in our hands from the first moment to the last."""
+"""The program ``tproxy-apply``, with signals handled from its start to its end."""
 
 from __future__ import annotations
 
@@ -7,12 +7,12 @@ import sys
 from typing import NoReturn
 
 if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
-    # While modules are imported nothing has been touched: end at once, without a traceback.
+    # Nothing is touched while modules are imported: a signal may end that at once.
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
 def run() -> NoReturn:
-    """Run the command line of this process, and end it."""
+    """Run the command line of this process, and exit with its code."""
     from netplan_tproxy.cli.main import main  # noqa: PLC0415 - under the signals set above
     from netplan_tproxy.system.signals import Interrupts  # noqa: PLC0415
 

@@ -23,7 +23,7 @@ LOST = 1
 
 
 def main(arguments: Sequence[str] | None = None, interrupts: Interrupts | None = None) -> int:
-    """Run ``tproxy-apply``; give its exit code."""
+    """Run ``tproxy-apply`` and return its exit code; ``arguments`` None: those of this process."""
     args = parser().parse_args(arguments)
     console, outcome = Console(), Outcome()
     interrupts = interrupts or Interrupts()
@@ -31,7 +31,7 @@ def main(arguments: Sequence[str] | None = None, interrupts: Interrupts | None =
         with interrupts.handled():
             code = _run(args, console, interrupts, outcome)
     except TproxyError as error:
-        # Only what is needed before there is a reporter fails here: a module that is missing.
+        # An error before there is a reporter: a module that is missing.
         console.complain(f"tproxy-apply: {error}")
         return error.exit_code
     if console.lost:
@@ -66,7 +66,7 @@ def _run(
         ended = SignalledError(int(getattr(interrupt, "number", signal.SIGINT)), outcome.now)
         reporter.fail(ended)
         return ended.exit_code
-    except Exception as failure:  # noqa: BLE001 - the last place that can say what has become
+    except Exception as failure:  # noqa: BLE001 - the last place that can tell what was done
         if args.verbose:
             traceback.print_exc()
         unexpected = UnexpectedError(failure, outcome.now, before=outcome.now == BEFORE)

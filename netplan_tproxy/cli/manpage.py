@@ -1,4 +1,4 @@
-"""The manual page, made from the argument parser: ``python -m netplan_tproxy.cli.manpage``."""
+"""The manual page, written from the argument parser: ``python -m netplan_tproxy.cli.manpage``."""
 
 from __future__ import annotations
 
@@ -59,8 +59,8 @@ _SEE = "ip-rule(8), tc-bpf(8), systemd.service(5), networkd.conf(5)"
 
 
 def page(parser: argparse.ArgumentParser) -> str:
-    """Give the page in the man(7) language. Pure."""
-    found = list(arguments(parser))
+    """Return the page in the man(7) language. Pure."""
+    options = list(arguments(parser))
     name = parser.prog
     lines = [
         f'.TH {name.upper()} 8 "{_DATE}" "netplan\\-tproxy {__version__}"',
@@ -69,11 +69,11 @@ def page(parser: argparse.ArgumentParser) -> str:
         ".SH SYNOPSIS",
         f".B {_safe(name)}",
         "[\\fIoption\\fR ...]",
-        *(f"[\\fI{_safe(one.metavar)}\\fR]" for one in found if not one.names),
+        *(f"[\\fI{_safe(one.metavar)}\\fR]" for one in options if not one.names),
         ".SH DESCRIPTION",
         *_DESCRIPTION.splitlines(),
         ".SH OPTIONS",
-        *(line for one in found for line in _item(one)),
+        *(line for one in options for line in _item(one)),
         ".SH EXIT STATUS",
         *(line for code, text in _EXIT for line in (".TP", f".B {code}", _safe(text))),
         ".SH FILES",
@@ -87,7 +87,7 @@ def page(parser: argparse.ArgumentParser) -> str:
 
 
 def _broken(line: str) -> list[str]:
-    """Break a line of text; a request stays one."""
+    """Wrap a line of text; a roff request stays one line."""
     if line.startswith((".", "\\fB", "\\fI")):
         return [line]
     return textwrap.wrap(line, _WIDTH, break_long_words=False, break_on_hyphens=False)
@@ -133,7 +133,7 @@ def _see() -> Iterator[str]:
 
 
 def _safe(text: str) -> str:
-    """Escape what roff would read as its own, and what is not ASCII."""
+    """Escape what roff would interpret, and what is not ASCII."""
     text = text.replace("\\", "\\e").replace("-", "\\-")
     text = "".join(c if c.isascii() else f"\\[u{ord(c):04X}]" for c in text)
     return "\\&" + text if text[:1] in {".", "'"} else text

@@ -1,4 +1,4 @@
-"""The values that options take. Each raises ArgumentTypeError with what would be right."""
+"""Parsers for the values of options. Each raises ArgumentTypeError with a message."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def _between(text: str, least: float, most: float) -> float:
         value = float(text)
     except ValueError:
         value = -1.0
-    if not least <= value <= most:  # not a number is in no range
+    if not least <= value <= most:  # false for NaN too
         message = f"'{text}' is not a number of seconds from {least:g} to {most:g}"
         raise argparse.ArgumentTypeError(message)
     return value

@@ -57,7 +57,7 @@ class _Apply:
     environment: Environment
 
     def run(self) -> held.Held | None:
-        """Plan, show the plan and carry it out; give what awaits its confirmation then."""
+        """Plan, show the plan and carry it out; return the held change, with ``--confirm``."""
         session, state = self.session, self.session.state
         owned = session.owned()
         if state.interrupted():
@@ -96,7 +96,7 @@ class _Apply:
     def _finish(
         self, ledger: Ledger, new: SiteRecord | None, holds: list[held.Held]
     ) -> Callable[[Sequence[Change]], None]:
-        """Give what makes a change the truth, or what holds it until it is confirmed."""
+        """Return what ends the transaction: it commits the change, or holds it (``--confirm``)."""
         state, seconds = self.session.state, self.options.confirm
         outcome = self.environment.outcome
 
@@ -105,8 +105,8 @@ class _Apply:
             outcome.now = APPLIED
             self.environment.interrupts.over()
 
-        def hold(made: Sequence[Change]) -> None:
-            undo = partial(_undo, self.session, made)
+        def hold(changes: Sequence[Change]) -> None:
+            undo = partial(_undo, self.session, changes)
             holds.append(held.hold(state, ledger, new, seconds or 0.0, undo))
             outcome.now = HELD
 
@@ -114,7 +114,7 @@ class _Apply:
 
 
 def _settle(session: Session, ledger: Ledger) -> None:
-    """Let go of what no undo needs any more, once the change is the truth."""
+    """Drop what only an undo would need, once the change is committed."""
     try:
         transaction.settle(ledger, session.kinds, session.kernel)
     except (TproxyError, OSError) as failure:
@@ -122,17 +122,17 @@ def _settle(session: Session, ledger: Ledger) -> None:
         raise NotPutBackError(message) from failure
 
 
-def _undo(session: Session, made: Sequence[Change]) -> list[str]:
-    """Undo a change that nobody confirmed, in the watchdog; give what is left to others."""
+def _undo(session: Session, changes: Sequence[Change]) -> list[str]:
+    """Undo a change that nobody confirmed, in the watchdog; return what stays, as others use it."""
     session.kernel.after_fork()
     cause = TimeoutError("not confirmed")
-    left = transaction.undo(made, session.kinds, session.kernel, cause=cause, verified=True)
+    left = transaction.undo(changes, session.kinds, session.kernel, cause=cause, verified=True)
     transaction.settle(session.state.ledger(), session.kinds, session.kernel)
     return left
 
 
 def _says_otherwise(new: SiteRecord | None, old: SiteRecord | None) -> bool:
-    """Whether the file on record is another, though it comes to the same."""
+    """Whether the file says something else than the one on record."""
     return new is not None and not new.says_as(old)
 
 

@@ -22,7 +22,7 @@ def carry_out(options: Options, environment: Environment) -> int:
 
 
 def commit(state: State, lock_timeout: float, say: Callable[[str], None], run: str = "") -> None:
-    """Confirm what awaits it, if it is ``run`` or none is named. Raises TproxyError."""
+    """Confirm the pending change; if ``run`` is named, only that one. Raises TproxyError."""
     with state.lock(lock_timeout):
         pending = named(state, run)
         if pending is None:

@@ -50,7 +50,7 @@ def await_confirmation(state: State, held: Held, say: Say) -> None:
 
 
 def _wait(state: State, run: str, mark: Mark, say: Say) -> None:
-    """Wait until the run is confirmed, or taken back, or its time is over."""
+    """Wait until the run is confirmed or taken back, or its time is over."""
     heard = True
     while (pending := still(state, run)) is not None and pending.left > 0:
         mark.refresh()

@@ -8,7 +8,7 @@ from netplan_tproxy.output import doctor as text
 
 
 def carry_out(options: Options, environment: Environment) -> int:
-    """Examine this host. Gives 1 when something fails."""
+    """Examine this host. Returns 1 if something fails."""
     reporter = environment.reporter
     report = doctor.examine(options.site, named=options.site_named)
     lines = reporter.rendered(

@@ -12,7 +12,7 @@ from netplan_tproxy.reconcile.session import opened
 
 
 def carry_out(options: Options, environment: Environment) -> int:
-    """Show it. Raises TproxyError."""
+    """Show the report. Raises TproxyError."""
     require_privileges()
     reporter, question = environment.reporter, options.question
     assert question is not None  # noqa: S101 - the command line asked it

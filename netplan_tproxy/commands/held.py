@@ -1,4 +1,4 @@
-"""A change that is held: it is made, and goes back unless it is confirmed in time.
+"""A held change: it is made, and goes back unless it is confirmed in time.
 
 Its journal is not closed. A watchdog, forked from the run, holds the objects that undo
 needs; whoever confirms makes the ledger of the change the truth.
@@ -112,13 +112,13 @@ def named(state: State, run: str) -> Pending | None:
 
 
 def still(state: State, run: str) -> Pending | None:
-    """Read what awaits its confirmation, if it is ``run``."""
+    """Return the pending change if it is the one of ``run``."""
     pending = state.pending()
     return pending if pending is not None and pending.run == run else None
 
 
 def gone_back(state: State, pending: Pending, mark: Mark) -> list[str]:
-    """Wait until the watchdog has gone back; give what it left to others.
+    """Wait until the watchdog has undone the change; return what it left, as others use it.
 
     Raises NotPutBackError where nothing says so.
     """

@@ -57,10 +57,10 @@ class Options:
 
 @dataclass(frozen=True)
 class Environment:
-    """What a command has besides its options: nothing else touches the world's output.
+    """What a command gets besides its options; it prints through ``reporter`` alone.
 
-    ``outcome`` is kept true by whoever changes this host. ``parser`` makes the argument
-    parser, for those who describe it.
+    Whoever changes this host updates ``outcome``. ``parser`` returns the argument parser,
+    for commands that describe it.
     """
 
     reporter: Reporter

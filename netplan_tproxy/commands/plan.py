@@ -21,7 +21,7 @@ PENDING = 2
 
 
 def carry_out(options: Options, environment: Environment) -> int:
-    """Show the plan. Gives 2 for ``--check`` when something would change. Raises TproxyError."""
+    """Show the plan. Returns 2 for ``--check`` if there are changes. Raises TproxyError."""
     site = wanted(options)
     require_privileges()
     reporter = environment.reporter
@@ -60,11 +60,11 @@ def shown_plan(
 
 
 def record(site: Site | None, options: Options, at: float = 0.0) -> SiteRecord | None:
-    """Give the site file as it is kept beside the ledger; ``at`` in seconds since 1970."""
+    """Return the site file as it is kept beside the ledger; ``at`` in seconds since 1970."""
     return record_of(site, str(Path(options.site).absolute()), at) if site else None
 
 
 def untouched(refusal: KernelError) -> TproxyError:
-    """Give the error for what the kernel refused while it was only read."""
-    # What fails on the way back or after it comes as another error.
+    """Return the error for a refusal of the kernel before the first change."""
+    # A failed undo is a NotPutBackError, not a KernelError.
     return TproxyError(f"{refusal}; nothing was touched")

@@ -39,7 +39,7 @@ def carry_out(options: Options, environment: Environment) -> int:
 
 
 def asked_back(state: State, lock_timeout: float, run: str = "") -> Pending | None:
-    """Let the time of what awaits its confirmation be over; None without a watchdog to ask."""
+    """End the time of the pending change; None if there is no watchdog to undo it."""
     with state.lock(lock_timeout):
         pending = named(state, run)
         if pending is None or not pending.watchdog.alive:
@@ -49,7 +49,7 @@ def asked_back(state: State, lock_timeout: float, run: str = "") -> Pending | No
 
 
 def go_back(session: Session, environment: Environment) -> None:
-    """Lead the kernel back to the last committed state, and show how. Raises TproxyError."""
+    """Show the plan back to the last committed state, and carry it out. Raises TproxyError."""
     plan = session.plan_back()
     refuse_impossible(plan)
     environment.reporter.plan(plan_report(plan))

@@ -16,13 +16,13 @@ from netplan_tproxy.output.screen import watch
 from netplan_tproxy.reconcile.drift import drift
 from netplan_tproxy.reconcile.session import Session, opened
 
-# Seconds over which rates are taken when nobody watches.
+# Seconds over which rates are measured without --watch.
 MOMENT = 0.25
 _MANY = 1000
 
 
 def carry_out(options: Options, environment: Environment) -> int:
-    """Show it, once or again and again until a signal comes. Raises TproxyError."""
+    """Show the report, with ``--watch`` again and again. Raises TproxyError."""
     require_privileges()
     reporter, interrupts = environment.reporter, environment.interrupts
     try:
@@ -52,7 +52,7 @@ def carry_out(options: Options, environment: Environment) -> int:
 def status_report(
     session: Session, site: str, before: status.Counted, *, verbose: bool
 ) -> dict[str, Any]:
-    """Read everything once; rates are those since ``before``. Raises TproxyError."""
+    """Return the report; rates are measured since ``before``. Raises TproxyError."""
     kernel, state = session.kernel, session.state
     difference = None if status.nothing_is_set_up(kernel, state) else drift(session, site)
     rest = before.at + MOMENT - time.monotonic()

@@ -41,7 +41,7 @@ class Command:
     inspects: bool = False
 
     def carry_out(self, options: Options, environment: Environment) -> int:
-        """Do it and give the exit code. Raises TproxyError, Interrupted."""
+        """Run it; return the exit code. Raises TproxyError, Interrupted."""
         module = importlib.import_module(f"netplan_tproxy.commands.{self.module}")
         carry_out: CarryOut = module.carry_out
         return carry_out(options, environment)

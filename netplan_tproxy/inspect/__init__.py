@@ -1,1 +1,1 @@
-"""Looking without touching: status, explain, doctor."""
+"""Reading the state of the host without changing it: status, explain, doctor."""

@@ -1,4 +1,7 @@
-"""What the programs decide about a new flow, from what they read: bpf/tproxy/policy.h. Pure."""
+"""The decision of the programs about a new flow, made again in Python. Pure.
+
+It follows bpf/tproxy/policy.h and reads the same maps.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from netplan_tproxy.datapath.layouts import ConfigValue
 from netplan_tproxy.site.model import LISTENERS
 
 INTERCEPTED = "intercepted"
-# As never_intercepted() and never_intercepted_v6() have it.
+# As in never_intercepted() and never_intercepted_v6().
 _NEVER = tuple(
     ipaddress.ip_network(text)
     for text in (
@@ -23,14 +26,14 @@ _NO_HOST = tuple(
     for text in ("0.0.0.0/32", "127.0.0.0/8", "224.0.0.0/3", "ff00::/8", "fe80::/10", "::/80")
 )
 
-# A set's id, how many leading bits of the 16 bytes to look at; gives how many bits the
-# widest prefix that holds them has, None for none.
+# Looks 16 bytes up in a set: the set's id, the number of bits, the bytes. Returns the length of
+# the prefix that matched, None if none did.
 Matched = Callable[[int, int, bytes], int | None]
 
 
 @dataclass(frozen=True)
 class Flow:
-    """A new flow; ``source`` None: not known. ``local``: a socket of this host sends it."""
+    """A new flow; ``source`` None: unknown. ``local``: a socket of this host sends it."""
 
     protocol: str
     source: str | None
@@ -55,9 +58,10 @@ class Flow:
 
 @dataclass(frozen=True)
 class Step:
-    """One question: the key of the site file it comes from, the answer, and what follows.
+    """One question and its answer; ``key`` is the key of the site file that it comes from.
 
-    ``outcome`` is "" where the next question is asked. ``bits`` is what matched.
+    ``outcome`` is "" if the next question decides. ``bits`` is the length of the prefix that
+    matched.
     """
 
     key: str
@@ -71,16 +75,16 @@ class UnknownSourceError(Exception):
 
 
 def decide(config: ConfigValue, flow: Flow, matched: Matched) -> list[Step]:
-    """Give the questions that are asked, in their order; the last one has the outcome.
+    """Return the questions in the order of the programs; the last one has the outcome.
 
     Raises UnknownSourceError.
     """
-    found = []
+    steps = []
     for step in _questions(config, flow, matched):
-        found.append(step)
+        steps.append(step)
         if step.outcome:
             break
-    return found
+    return steps
 
 
 def _questions(config: ConfigValue, flow: Flow, matched: Matched) -> Iterator[Step]:

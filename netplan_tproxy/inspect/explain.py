@@ -1,4 +1,4 @@
-"""What would become of a new connection (``--explain``): asked of the kernel, not of the file."""
+"""What would happen to a new connection (``--explain``), by what the kernel has now."""
 
 from __future__ import annotations
 
@@ -32,10 +32,10 @@ from netplan_tproxy.state.state import State
 
 
 def report(kernel: Kernel, kinds: Kinds, state: State, question: Question) -> dict[str, Any]:
-    """Give the questions that the programs would ask, the answers, and what comes of it.
+    """Return the questions that the programs would ask, their answers, and the outcome.
 
-    Raises TproxyError for an unknown device, user or cgroup, and where the source address
-    of a forwarded connection decides and isn't given.
+    Raises TproxyError for an unknown device, user or cgroup, and if the outcome depends on
+    the source address of a forwarded connection that is not given.
     """
     config = read_config(kernel)
     with kernel.snapshot() as seen:
@@ -87,7 +87,7 @@ _ASKED_PROXY = frozenset({INTERCEPTED, "lost", "refused", "down_bypassed"})
 
 
 class _Place:
-    """Where the flow of a question meets a program, if it does."""
+    """The device and direction of a question, and the program that sees its flow there."""
 
     def __init__(
         self,
@@ -103,11 +103,11 @@ class _Place:
         self.device = question.device
 
     def ifindex(self, name: str) -> int:
-        """Give a device's number; 0: there is none."""
+        """Return the number of a device; 0 if there is none."""
         return {device: number for number, device in self._links.items()}.get(name, 0)
 
     def flow(self, uid: int) -> tuple[Flow, str]:
-        """Give the flow, and its outcome where no program is asked ("" where one is)."""
+        """Return the flow, and its outcome if no program sees it ("" if one does)."""
         asked = self._asked
         if asked.device and asked.device not in self._links.values():
             there = ", ".join(sorted(self._links.values()))
@@ -125,7 +125,7 @@ class _Place:
     def _runs(self, hook: str, program: str) -> bool:
         return self._watched.get((self.device, hook), "").startswith(program)
 
-    def _made(self, way: Way | None, **more: Any) -> Flow:
+    def _new(self, way: Way | None, **more: Any) -> Flow:
         asked = self._asked
         source = asked.source or (way.source if way else "") or None
         return Flow(asked.protocol, source, asked.target, asked.port, mark=asked.mark, **more)
@@ -138,7 +138,7 @@ class _Place:
         if groups is None:
             message = f"{asked.cgroup}: no such cgroup here"
             raise TproxyError(message)
-        flow = self._made(way, uid=uid, cgroups=groups, broadcast=way.type == "broadcast")
+        flow = self._new(way, uid=uid, cgroups=groups, broadcast=way.type == "broadcast")
         self.device = self._links.get(way.ifindex, asked.device)
         if way.type == "local":
             return flow, "local"
@@ -149,7 +149,7 @@ class _Place:
         return flow, "" if self._config is not None else "unconfigured"
 
     def _forwarded(self) -> tuple[Flow, str]:
-        flow = self._made(None, local=False)
+        flow = self._new(None, local=False)
         if not self.device:
             message = f"{self._asked.source}: not of this host: say --from INTERFACE it comes in by"
             raise TproxyError(message)
@@ -160,7 +160,7 @@ class _Place:
         return flow, self._stays(flow)
 
     def _stays(self, flow: Flow) -> str:
-        """As check_route() in bpf/tproxy/route.h."""
+        """Return the outcome of check_route() in bpf/tproxy/route.h; "" if it is forwarded."""
         ends = [ipaddress.ip_address(end) for end in (flow.source, flow.target) if end]
         if flow.v6 and any(
             end.is_multicast or end.is_link_local or end.is_loopback for end in ends
@@ -173,7 +173,7 @@ class _Place:
 
 
 def _taken_in(config: ConfigValue, flow: Flow, place: _Place) -> bool:
-    """Whether rule and route make what carries our mark local, and its source may come in."""
+    """Whether rule and route deliver a marked packet to this host, from this source."""
     if flow.source is None:
         return True
     mark = flow.mark & ~config.intercept.mask | config.intercept.value
@@ -196,11 +196,11 @@ def _way(target: str, **how: Any) -> Way:
 def _uid(user: str) -> int:
     if not user:
         return 0
-    found = resolve_users([user])
-    if user not in found:
+    uids = resolve_users([user])
+    if user not in uids:
         message = f"no user {user!r} here"
         raise TproxyError(message)
-    return found[user]
+    return uids[user]
 
 
 def _proxy(config: ConfigValue, flow: Flow) -> dict[str, Any] | None:
@@ -218,7 +218,7 @@ def _proxy(config: ConfigValue, flow: Flow) -> dict[str, Any] | None:
 
 
 def _on_record(state: State, config: ConfigValue | None) -> bool:
-    """Whether the programs go by what was applied last."""
+    """Whether the programs have the config that was applied last."""
     packed = [
         getattr(mine.ours, "packed", b"")
         for identity, mine in state.ledger().items()

@@ -10,7 +10,7 @@ _PORTS = 65536
 
 @dataclass(frozen=True)
 class Question:
-    """A connection to ask about; ``device``: where it leaves, or comes in by; "" and None: any."""
+    """A connection to ask about; ``device`` is where it leaves or comes in. "" stands for any."""
 
     target: str
     port: int

@@ -1,4 +1,4 @@
-"""Which lines of the site file decide about a connection: what was applied says where."""
+"""The lines of the site file that decide about a connection, from the record of the last apply."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 def deciding(
     record: SiteRecord | None, question: Question, flow: Flow, steps: Sequence[Step], outcome: str
 ) -> list[dict[str, Any]]:
-    """Give the values of the file that decide, with their places; [] where none is on record."""
+    """Return the values of the file that decide, with their places; [] if none is on record."""
     if record is None or not steps:
         return []
     last = steps[-1]
@@ -41,7 +41,7 @@ def deciding(
 
 
 def _whole(record: SiteRecord, key: str) -> list[Item]:
-    """A list as one value, where it begins."""
+    """Return a list as one value, at the place of its first item."""
     items = record.items_below(key)
     if not items:
         return []
@@ -49,7 +49,7 @@ def _whole(record: SiteRecord, key: str) -> list[Item]:
 
 
 def _default(record: SiteRecord, key: str) -> list[Item]:
-    """A value that the file leaves to its default: it stands nowhere."""
+    """Return a default value; it has no place in the file."""
     return [Item(key, text, 0, 0) for at, text in record.values if at == key][:1]
 
 
@@ -58,11 +58,11 @@ def _first(record: SiteRecord, *keys: str) -> list[Item]:
 
 
 def _of_step(record: SiteRecord, key: str, question: Question, flow: Flow) -> list[Item]:
-    """The value of a list that matches; where it is in none, the files that the list names."""
+    """Return the item of a list that matches; if none does, the files that the list names."""
     if "[" in key or key == "marks.bypass":
         return _first(record, key)
-    found = [item for item in record.items_below(key) if _holds(key, item.text, question, flow)]
-    return found[:1] or record.items_below(f"{key}_files")
+    matching = [item for item in record.items_below(key) if _holds(key, item.text, question, flow)]
+    return matching[:1] or record.items_below(f"{key}_files")
 
 
 def _holds(key: str, text: str, question: Question, flow: Flow) -> bool:
@@ -93,7 +93,7 @@ def _placed(record: SiteRecord, item: Item) -> dict[str, Any]:
 
 
 def _still_says(path: str, item: Item) -> bool:
-    """Whether the file has not moved on from there since."""
+    """Whether the file still has the value at that place."""
     try:
         with Path(path).open(encoding="utf-8-sig", errors="replace") as file:
             for number, line in enumerate(_bounded(file), 1):

@@ -1,4 +1,4 @@
-"""What is set up here, and what it does at the moment (``--status``): read, never written."""
+"""What is set up here, and what it does at the moment (``--status``)."""
 
 from __future__ import annotations
 
@@ -43,14 +43,14 @@ def count(kernel: Kernel) -> Counted:
 
 
 def nothing_is_set_up(kernel: Kernel, state: State) -> bool:
-    """Whether neither the ledger nor the kernel knows anything of ours."""
+    """Whether neither the ledger nor the kernel has anything of ours."""
     if state.ledger():
         return False
     with kernel.snapshot() as seen:
         return not (seen.maps or seen.programs)
 
 
-def report(  # noqa: PLR0913 - what there is to be read
+def report(  # noqa: PLR0913 - the parts of the report
     kernel: Kernel,
     kinds: Kinds,
     state: State,
@@ -59,12 +59,12 @@ def report(  # noqa: PLR0913 - what there is to be read
     *,
     most_flows: int = MOST_FLOWS,
 ) -> dict[str, Any]:
-    """Give all of it as JSON values; rates are of the time since ``before``."""
+    """Return the report as JSON values; rates are measured since ``before``."""
     if nothing_is_set_up(kernel, state):
         return {"set_up": False}
     pending = state.pending()
     config = read_config(kernel)
-    found = list(intercepted_connections())
+    flows = list(intercepted_connections())
     listening = listeners.all_listeners()
     heard = {
         protocol: listeners.at(listening, protocol[:3], listener.address, listener.port)
@@ -72,7 +72,7 @@ def report(  # noqa: PLR0913 - what there is to be read
         if listener is not None
     }
     inodes = [one.inode for ones in heard.values() for one in ones]
-    known = owners([*inodes, *(flow.inode for flow in found[:most_flows])])
+    known = owners([*inodes, *(flow.inode for flow in flows[:most_flows])])
     after = count(kernel)
     site = pending.site if pending else state.site_record()
     return {
@@ -85,9 +85,9 @@ def report(  # noqa: PLR0913 - what there is to be read
         "when_down": None if config is None else "bypass" if config.when_down_bypass else "drop",
         "listeners": _listeners(config, heard, known),
         "flows": {
-            "tcp": len(found),
+            "tcp": len(flows),
             "udp_remembered": tracked_datagrams(kernel.bpf.pins.directory("maps")).intercepted,
-            "listed": [_flow(flow, known) for flow in found[:most_flows]],
+            "listed": [_flow(flow, known) for flow in flows[:most_flows]],
         },
         "fastpath": fast_counters(kernel.bpf.pins.directory("maps")),
         "drift": _drift(difference),
@@ -95,7 +95,7 @@ def report(  # noqa: PLR0913 - what there is to be read
 
 
 def read_config(kernel: Kernel) -> ConfigValue | None:
-    """Read what the programs go by; None: nothing, so they leave everything alone."""
+    """Read the config of the programs; None: there is none, so they leave everything alone."""
     value = kernel.bpf.maps.read_entry(CONFIG.pin, bytes(4))
     return unpack_config(value) if value is not None else None
 
@@ -116,7 +116,7 @@ def _interfaces(
     devices: dict[str, list[Any]] = {}
     for one in sorted(filters, key=lambda each: (each.dev == "lo", each.dev, each.hook)):
         devices.setdefault(one.dev, []).append(one)
-    found = []
+    interfaces = []
     for dev, held in devices.items():
         programs = [
             {
@@ -129,7 +129,7 @@ def _interfaces(
             for one in held
         ]
         names = [one.program.partition("@")[0].removesuffix("_l3") for one in held]
-        found.append(
+        interfaces.append(
             {
                 "name": dev,
                 "ifindex": held[0].ifindex,
@@ -138,33 +138,33 @@ def _interfaces(
                 "counters": _counted(held[0].ifindex, before, after),
             }
         )
-    return found
+    return interfaces
 
 
 def _age(prog_id: int) -> float | None:
     try:
         with prog_fd_by_id(prog_id) as fd:
             return program_age(fd)
-    except KernelError:  # it is gone, or this process may not look at it
+    except KernelError:  # it is gone, or may not be opened
         return None
 
 
 def _counted(ifindex: int, before: Counted, after: Counted) -> list[dict[str, Any]]:
     seconds = after.at - before.at
-    found = []
+    rows = []
     for (where, outcome), (packets, octets) in sorted(after.counts.items()):
         if where != ifindex:
             continue
         old = before.counts.get((where, outcome), (0, 0))
         rates = [(new - was) / seconds if seconds > 0 else 0.0
                  for new, was in zip((packets, octets), old, strict=True)]  # fmt: skip
-        found.append(
+        rows.append(
             {
                 "outcome": outcome, "packets": packets, "bytes": octets,
                 "packets_per_second": max(0.0, rates[0]), "bytes_per_second": max(0.0, rates[1]),
             }
         )  # fmt: skip
-    return sorted(found, key=lambda one: -one["packets"])
+    return sorted(rows, key=lambda one: -one["packets"])
 
 
 Processes = Mapping[int, Sequence[tuple[int, str]]]
@@ -173,12 +173,12 @@ Processes = Mapping[int, Sequence[tuple[int, str]]]
 def _listeners(
     config: ConfigValue | None, heard: Mapping[str, list[Socket]], known: Processes
 ) -> list[dict[str, Any]]:
-    found = []
+    rows = []
     for protocol, listener in zip(LISTENERS, config.listeners if config else (), strict=False):
         if listener is None:
             continue
         sockets = heard[protocol]
-        found.append(
+        rows.append(
             {
                 "protocol": protocol,
                 "address": str(listener),
@@ -189,7 +189,7 @@ def _listeners(
                 "backlog": sum(one.backlog for one in sockets) if protocol[:3] == "tcp" else None,
             }
         )
-    return found
+    return rows
 
 
 def _processes(sockets: Iterable[Socket], known: Processes) -> list[dict[str, Any]]:

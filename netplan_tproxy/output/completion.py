@@ -1,4 +1,4 @@
-"""Completion for shells, made from the argument parser. Pure."""
+"""Shell completion, written from the argument parser. Pure."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import argparse
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-# What a value is, by the name that help shows for it.
+# The kind of value that an option takes, by its metavar.
 _KINDS = {
     "DIR": "directory", "site.yaml": "file", "FILE": "file", "CMD": "command",
     "INTERFACE": "interface", "NAME": "user",
@@ -15,7 +15,7 @@ _KINDS = {
 
 @dataclass(frozen=True)
 class Argument:
-    """An option, or with no names the positional argument.
+    """One argument of the parser: an option, or the positional one (``names`` is empty).
 
     ``value``: "" (takes none), choice, one of ``_KINDS`` or other.
     """
@@ -30,7 +30,7 @@ class Argument:
 
 
 def arguments(parser: argparse.ArgumentParser) -> Iterator[Argument]:
-    """Give all arguments that the help shows, in its order."""
+    """Return all arguments that the help shows, in its order."""
     for action in parser._actions:  # noqa: SLF001 - argparse has no other way to ask
         if action.help == argparse.SUPPRESS:
             continue
@@ -53,7 +53,7 @@ def _value(metavar: str, has_choices: bool) -> str:  # noqa: FBT001 - one of two
 
 
 def script(parser: argparse.ArgumentParser, shell: str) -> str:
-    """Give the completion script for ``bash``, ``zsh`` or ``fish``."""
+    """Return the completion script for ``bash``, ``zsh`` or ``fish``."""
     make = {"bash": _bash, "zsh": _zsh, "fish": _fish}[shell]
     return make(parser.prog, list(arguments(parser)))
 
@@ -93,18 +93,18 @@ _BASH_VALUES = {
 }
 
 
-def _bash(prog: str, found: Sequence[Argument]) -> str:
+def _bash(prog: str, options: Sequence[Argument]) -> str:
     cases = []
-    for one in found:
+    for one in options:
         if one.names and one.value:
             reply = f'COMPREPLY=($(compgen -W "{" ".join(one.choices)}" -- "$cur"))'
             reply = _BASH_VALUES.get(one.value, reply)
             leave = "[[ $cur == -* ]] || { " + reply + "; return; }" if one.optional else (
                 reply + "; return")  # fmt: skip
             cases.append(f"        {'|'.join(one.names)}) {leave} ;;")
-    options = " ".join(name for one in found for name in one.names)
+    names = " ".join(name for one in options for name in one.names)
     function = "_" + prog.replace("-", "_")
-    return _BASH.format(prog=prog, function=function, cases="\n".join(cases), options=options)
+    return _BASH.format(prog=prog, function=function, cases="\n".join(cases), options=names)
 
 
 _ZSH_VALUES = {
@@ -117,9 +117,9 @@ _ZSH_VALUES = {
 }
 
 
-def _zsh(prog: str, found: Sequence[Argument]) -> str:
+def _zsh(prog: str, options: Sequence[Argument]) -> str:
     specs = []
-    for one in found:
+    for one in options:
         value = ""
         if one.value:
             action = f"({' '.join(one.choices)})" if one.choices else _ZSH_VALUES[one.value]
@@ -153,11 +153,11 @@ _FISH_VALUES = {
 }
 
 
-def _fish(prog: str, found: Sequence[Argument]) -> str:
+def _fish(prog: str, options: Sequence[Argument]) -> str:
     lines = [f"# fish completion for {prog}; keep it as {prog}.fish in its completions directory",
              f"complete -c {prog} -f",
              f"complete -c {prog} -k -a '(__fish_complete_suffix .yaml)'"]  # fmt: skip
-    for one in found:
+    for one in options:
         if not one.names:
             continue
         names = " ".join(

@@ -7,15 +7,15 @@ import os
 import sys
 from typing import TextIO
 
-# What an encoding without these characters gets in their place.
+# Replacements for an encoding that lacks these characters.
 _PLAIN = str.maketrans({"→": "->", "…": "...", "·": "-", "│": "|", "µ": "u", "\u00d7": "x"})
 
 
 class Console:
-    """Prints lines at once: who reads a plan has it before it is carried out.
+    """Prints lines and flushes each: a plan is out before it is carried out.
 
-    ``lost`` says why what was printed did not arrive; "" as long as it did, and where
-    nobody reads any more (a closed pipe), which is the reader's choice.
+    ``lost`` is the reason why output was lost. It is "" as long as nothing was, and for a
+    pipe that its reader closed.
     """
 
     def __init__(self) -> None:
@@ -31,8 +31,8 @@ class Console:
 
 
 def _printed(line: str, stream: TextIO | None) -> str:
-    """Print; say why that was not possible."""
-    if stream is None:  # it was closed by whoever started us
+    """Print a line; return the reason if that fails, else ""."""
+    if stream is None:  # the parent process closed it
         return ""
     try:
         print(_fit(line, stream), file=stream, flush=True)
@@ -41,13 +41,13 @@ def _printed(line: str, stream: TextIO | None) -> str:
     except OSError as refusal:
         _silence(stream)
         return refusal.strerror or str(refusal)
-    except ValueError:  # it was closed meanwhile
+    except ValueError:  # the stream is closed
         return "closed"
     return ""
 
 
 def _fit(line: str, stream: TextIO) -> str:
-    """Give the line in characters that the stream's encoding has."""
+    """Return the line in characters that the stream can encode."""
     encoding = getattr(stream, "encoding", None) or "utf-8"
     try:
         line.encode(encoding)
@@ -58,7 +58,7 @@ def _fit(line: str, stream: TextIO) -> str:
 
 
 def _silence(stream: TextIO) -> None:
-    """Lead a stream nowhere: what waits in its buffer must not fail again at the end."""
+    """Point a stream at /dev/null: flushing its buffer at exit must not fail again."""
     with contextlib.suppress(OSError, ValueError):
         nowhere = os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
         os.dup2(nowhere, stream.fileno())

@@ -1,4 +1,4 @@
-"""A report as lines for people. Pure."""
+"""The report of ``--doctor`` for people. Pure."""
 
 from __future__ import annotations
 
@@ -12,26 +12,26 @@ _COLUMN = 6
 
 
 def lines(report: Report, style: Style = PLAIN) -> list[str]:
-    """Give the findings by group, each with what to do, and a last line with the counts."""
+    """Return the findings by group, each with its advice, and a line of counts."""
     paint = {OK: style.ok, WARN: style.warn, FAIL: style.fail, UNSEEN: style.dim}
-    found = []
+    shown = []
     group = ""
     for finding in report.findings:
         if finding.group != group:
             group = finding.group
-            found.append(style.bold(group))
+            shown.append(style.bold(group))
         sign = _SIGNS[finding.level]
         first, *rest = wrapped(printable(finding.text), WIDTH - _COLUMN - 2, "")
-        found.append(f"  {paint[finding.level](sign)}{' ' * (_COLUMN - len(sign))}{first}")
-        found += [" " * (_COLUMN + 2) + line for line in rest]
+        shown.append(f"  {paint[finding.level](sign)}{' ' * (_COLUMN - len(sign))}{first}")
+        shown += [" " * (_COLUMN + 2) + line for line in rest]
         if finding.advice:
             advice = wrapped(f"→ {printable(finding.advice)}", WIDTH - _COLUMN - 2, "  ")
-            found += [" " * (_COLUMN + 2) + line for line in advice]
-    return [*found, "", *wrapped(summary(report), WIDTH, "")]
+            shown += [" " * (_COLUMN + 2) + line for line in advice]
+    return [*shown, "", *wrapped(summary(report), WIDTH, "")]
 
 
 def summary(report: Report) -> str:
-    """Give the counts as one line."""
+    """Return the counts as one line."""
     parts = [f"{report.count(FAIL)} failed", f"{report.count(WARN)} to look at"]
     if report.count(UNSEEN):
         parts.append(f"{report.count(UNSEEN)} could not be looked at")

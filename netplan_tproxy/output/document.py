@@ -1,4 +1,4 @@
-"""Runs as JSON: one document on standard output, described by schemas/output.schema.json. Pure."""
+"""The JSON document of a run, as schemas/output.schema.json describes it. Pure."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ FORMAT = 1
 
 
 def envelope(mode: str, code: int, body: Mapping[str, object]) -> str:
-    """Give the document of one run; ``code`` is its exit code."""
+    """Return the document of one run; ``code`` is its exit code."""
     whole = {"format": FORMAT, "mode": mode, "exit": code, **body}
     return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
 

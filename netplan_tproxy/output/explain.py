@@ -37,19 +37,19 @@ _V4 = 96
 
 
 def lines(report: Report, style: Style = PLAIN) -> list[str]:
-    """Give it in at most 80 columns: the connection, what was asked, and what comes of it."""
-    found = [style.bold(line) for line in wrapped(_connection(report["connection"]))]
+    """Return the report in at most 80 columns: connection, questions and answers, outcome."""
+    shown = [style.bold(line) for line in wrapped(_connection(report["connection"]))]
     rows = [(step["key"] or "address", _answer(step, report)) for step in report["steps"][:-1]]
     last = report["steps"][-1] if report["steps"] else None
     if last is not None and last["outcome"] != "intercepted":
         rows.append((last["key"] or "address", _answer(last, report)))
-    found += [f"  {cut(row, 78)}" for row in columns(rows)]
+    shown += [f"  {cut(row, 78)}" for row in columns(rows)]
     paint = {"intercepted": style.ok, "refused": style.fail, "lost": style.fail}.get(
         report["outcome"], style.warn
     )
-    found += [paint(line) for line in wrapped(_end(report))]
-    found += _places(report, style)
-    return found
+    shown += [paint(line) for line in wrapped(_end(report))]
+    shown += _places(report, style)
+    return shown
 
 
 def _connection(one: Report) -> str:
@@ -91,7 +91,7 @@ def _answer(step: Report, report: Report) -> str:
 
 
 def _network(address: str, bits: int) -> str:
-    """The network that held an address; nothing where it is the address itself."""
+    """Return the network that matched an address; "" where it is the address itself."""
     host = ipaddress.ip_address(address)
     length = bits - _V4 if host.version == 4 else bits  # noqa: PLR2004
     if length < 0 or length == host.max_prefixlen:

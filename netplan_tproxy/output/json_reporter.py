@@ -13,7 +13,7 @@ Say = Callable[[str], None]
 
 
 class JsonReporter:
-    """``mode`` is the document's; ``plans``: it holds messages, a plan and errors."""
+    """Keeps what is reported until ``finish`` or ``fail``; ``plans``: as in ``commands.table``."""
 
     in_place = False
 
@@ -40,7 +40,7 @@ class JsonReporter:
         self._body["pending"] = report
 
     def rendered(self, report: Report, lines: Printer, code: int = 0) -> Sequence[str]:
-        """Give the report's own document."""
+        """Return the report's own document."""
         del lines
         return [envelope(self._mode, code, report).rstrip("\n")]
 

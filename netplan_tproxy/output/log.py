@@ -1,4 +1,4 @@
-"""Every change and the kernel's answer, on standard error, for people and for the journal."""
+"""The log of ``-v``: every change and the kernel's answer, on standard error."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import logging
 import os
 import sys
 
-# sd-daemon(3): what the journal takes a line's priority from.
+# sd-daemon(3): prefixes from which the journal takes the priority of a line.
 _PRIORITIES = {logging.DEBUG: "<7>", logging.INFO: "<6>", logging.WARNING: "<4>"}
 
 
@@ -21,7 +21,7 @@ class _Formatter(logging.Formatter):
 
 
 def to_stderr() -> None:
-    """Log all that this tool does from here on."""
+    """Log to standard error from now on."""
     handler = logging.StreamHandler(sys.stderr)
     handler.setFormatter(_Formatter(journal=_is_journal()))
     logger = logging.getLogger("netplan_tproxy")

@@ -13,21 +13,21 @@ from netplan_tproxy.resource.values import Plan
 from netplan_tproxy.system.text import printable
 
 _FIRST = ("host", "lo")
-# Kinds that nobody but this tool has a word for.
+# Kinds that mean nothing outside this tool: they are folded into one line.
 _INNER = frozenset({"map", "program", "set"})
 _DIGEST = re.compile(r"\b(set [0-9a-f]{8})[0-9a-f]{8}\b")
 
 
 def plan_lines(plan: Plan, style: Style = PLAIN, *, whole: bool = False) -> list[str]:
-    """Give a plan for people, the counts last."""
+    """Return a plan for people, the counts last."""
     return lines(plan_report(plan), style, whole=whole)
 
 
 def lines(report: Report, style: Style = PLAIN, *, whole: bool = False) -> list[str]:
-    """Give a plan's report for people: by interface, at most 80 columns, the counts last.
+    """Return a plan's report for people: by interface, at most 80 columns, the counts last.
 
-    Where nothing but the host is concerned no heading says so. Several maps, programs and
-    sets are one line, unless it is to be the ``whole`` plan.
+    There is no heading if all changes are in the group "host". Unless ``whole``, maps,
+    programs and sets that are added (changed, removed) together are one line.
     """
     paint = {"add": style.add, "change": style.change, "remove": style.remove}
     groups: dict[str, list[str]] = {}
@@ -41,50 +41,50 @@ def lines(report: Report, style: Style = PLAIN, *, whole: bool = False) -> list[
         groups.setdefault(left["group"], []).extend(style.dim(line) for line in block)
     if groups.keys() <= {"host"}:
         return [*groups.get("host", []), summary(report)]
-    found = []
+    shown = []
     for group in sorted(groups, key=_place):
-        found += [style.bold(f"{group}:"), *groups[group], ""]
-    return [*found, summary(report)]
+        shown += [style.bold(f"{group}:"), *groups[group], ""]
+    return [*shown, summary(report)]
 
 
 def _folded(changes: Sequence[Report]) -> Iterator[Report]:
-    """Give one entry for all maps, programs and sets that fare alike; one alone stays itself."""
+    """Yield the changes, with those of inner kinds and the same action folded into one."""
     alike: dict[str, Counter[str]] = {}
     for change in changes:
         if change["kind"] in _INNER:
             alike.setdefault(change["action"], Counter())[change["kind"]] += 1
-    told: set[str] = set()
+    folded: set[str] = set()
     for change in changes:
         action = change["action"]
         counts = alike.get(action, Counter())
         if change["kind"] not in _INNER or counts.total() == 1:
             yield change
-        elif action not in told:
-            told.add(action)
+        elif action not in folded:
+            folded.add(action)
             parts = [f"{counts[kind]} {kind}{'s' * (counts[kind] > 1)}" for kind in counts]
             title = f"datapath: {', '.join(parts)}"
             yield {**change, "title": title, "before": None, "after": None}
 
 
 def diff_lines(report: Report, style: Style = PLAIN) -> list[str]:
-    """Give ``site_record.diff_report`` for people, in the manner of diff(1)."""
+    """Return the lines for ``site_record.diff_report``, in the manner of diff(1)."""
     before, after = report["applied"], report["file"]
     when = f", {moment(before['at'])}" if before and before["at"] else ""
-    found = [
+    shown = [
         style.bold(cut(f"--- applied: {before['file'] if before else 'nothing on record'}{when}")),
         style.bold(cut(f"+++ wanted: {after['file'] if after else 'nothing'}")),
     ]
     paint = {"-": style.remove, "+": style.add}
     for one in report["keys"]:
         block = wrapped(printable(f"{one['sign']} {one['key']}: {one['value']}"))
-        found += [paint[one["sign"]](line) for line in block]
+        shown += [paint[one["sign"]](line) for line in block]
     if not report["keys"]:
-        found.append("the file says what was applied last")
-    return found
+        shown.append("the file says what was applied last")
+    return shown
 
 
 def summary(report: Report) -> str:
-    """Count what a plan does; ``no changes`` for nothing."""
+    """Return the line of counts; ``no changes`` for an empty plan."""
     counts = report["counts"]
     if not any(counts.values()):
         return "no changes"
@@ -92,7 +92,7 @@ def summary(report: Report) -> str:
 
 
 def _shown(entry: Report) -> str:
-    """Of a long value only the parts that differ, and of a digest enough to see that."""
+    """Return the words of a change: only the parts that differ, digests cut to 8 digits."""
     if entry["action"] != "change" or entry["before"] is None:
         return _DIGEST.sub(r"\1", words(entry))
     before, after = entry["parts"]["before"], entry["parts"]["after"]

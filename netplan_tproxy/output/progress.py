@@ -1,4 +1,4 @@
-"""What takes longer than a second says so, on a terminal alone."""
+"""A message for what takes longer than a second, on a terminal only."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ _CLEAR = "\r\x1b[K"
 
 @contextlib.contextmanager
 def busy(what: str) -> Iterator[None]:
-    """Name what is being done, once it has taken a second; take the words away at its end."""
+    """Show ``what`` on standard error after a second, and erase it at the end."""
     stream = sys.stderr
     if stream is None or not stream.isatty():
         yield

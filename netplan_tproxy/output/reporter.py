@@ -1,4 +1,4 @@
-"""Where a command says what it has to say: lines for people, or one JSON document."""
+"""What commands report to: it prints lines for people, or one JSON document."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ Say = Callable[[str], None]
 
 
 class Reporter(Protocol):
-    """What commands need of it."""
+    """What a command may report."""
 
     in_place: bool
-    """Whether a picture is shown over the one before it: on a terminal."""
+    """Whether ``--watch`` redraws the screen: standard output is a terminal."""
 
     def say(self, line: str) -> None:
-        """Say one line that is no report."""
+        """Report one line of text."""
 
     def plan(self, report: Report) -> None:
         """Show a plan (``reconcile.report.plan_report``)."""
@@ -34,20 +34,20 @@ class Reporter(Protocol):
         """Show what awaits its confirmation (``reconcile.report.pending_report``)."""
 
     def rendered(self, report: Report, lines: Printer, code: int = 0) -> Sequence[str]:
-        """Give what stands for a report: ``lines`` of it, or its document."""
+        """Return the report as text: ``lines`` of it, or its JSON document."""
 
     def show(self, lines: Sequence[str]) -> None:
         """Show what ``rendered`` gave."""
 
     def finish(self, code: int) -> None:
-        """Say the rest, once the exit code is known."""
+        """End the output; ``code`` is the exit code."""
 
     def fail(self, error: TproxyError) -> None:
-        """Say what went wrong."""
+        """Report an error."""
 
 
 class LineReporter:
-    """For people: ``say`` prints to standard output, ``complain`` to standard error."""
+    """Lines for people: ``say`` prints to standard output, ``complain`` to standard error."""
 
     def __init__(
         self,
@@ -65,7 +65,7 @@ class LineReporter:
         self._verbose = verbose
 
     def say(self, line: str) -> None:
-        """Print it, with nothing in it that a terminal acts on."""
+        """Print it, without control characters."""
         self._print(printable(line))
 
     def plan(self, report: Report) -> None:
@@ -83,17 +83,17 @@ class LineReporter:
         self.say(f"tproxy-apply --commit {run}")
 
     def rendered(self, report: Report, lines: Printer, code: int = 0) -> Sequence[str]:
-        """Give the lines."""
+        """Return the lines."""
         del report, code
         return lines(self._style)
 
     def show(self, lines: Sequence[str]) -> None:
-        """Print them; what is foreign in them has been made printable with their report."""
+        """Print the lines; whoever rendered them made them printable."""
         for line in lines:
             self._print(line)
 
     def finish(self, code: int) -> None:
-        """Say no more."""
+        """Print nothing more."""
 
     def fail(self, error: TproxyError) -> None:
         """Print the message; a line about a site file begins with its place instead."""

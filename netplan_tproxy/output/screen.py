@@ -1,4 +1,4 @@
-"""Showing the same thing again and again until somebody has seen enough (``--watch``)."""
+"""``--watch``: the same report again and again, until a signal comes or nobody reads."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from pathlib import Path
 
 from netplan_tproxy.system.signals import Interrupted, Interrupts
 
-# ECMA-48: cursor home; erase to the end of the line, of the screen.
+# ECMA-48: cursor home, erase to the end of the line, erase to the end of the screen.
 _HOME, _END_OF_LINE, _END_OF_SCREEN = "\033[H", "\033[K", "\033[J"
 _GONE = select.POLLERR | select.POLLHUP | select.POLLNVAL
 
@@ -32,7 +32,7 @@ def nobody_reads() -> bool:
         return sys.stdout is None or sys.stdout.closed
 
 
-def watch(  # noqa: PLR0913 - what a loop of this kind needs
+def watch(  # noqa: PLR0913 - a test replaces time and reader
     picture: Callable[[], Sequence[str]],
     say: Callable[[str], None],
     interrupts: Interrupts,
@@ -42,10 +42,10 @@ def watch(  # noqa: PLR0913 - what a loop of this kind needs
     pause: Callable[[float], None] = time.sleep,
     gone: Callable[[], bool] = nobody_reads,
 ) -> None:
-    """Say ``picture()`` every ``interval`` seconds until a signal comes, or nobody reads.
+    """Print ``picture()`` every ``interval`` seconds, until a signal comes or nobody reads.
 
-    ``in_place``: each time over the last one, cut to the height of the terminal; else one
-    after the other. A signal never breaks into the reading.
+    ``in_place``: each one over the last, cut to the height of the terminal. No signal
+    interrupts ``picture``.
     """
     first = True
     try:

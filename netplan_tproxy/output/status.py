@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from netplan_tproxy.output import plan as render
+from netplan_tproxy.output import plan as plan_text
 from netplan_tproxy.output.style import PLAIN, Style
 from netplan_tproxy.output.text import ago, columns, cut, moment, rate, size, wrapped
 from netplan_tproxy.system.text import printable
@@ -22,7 +22,7 @@ _MOST_PROCESSES = 3
 
 
 def lines(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> list[str]:
-    """Give it in at most 80 columns; ``verbose``: each intercepted connection too."""
+    """Return the report in at most 80 columns; ``verbose``: with each intercepted connection."""
     if not report["set_up"]:
         return [NOTHING]
     parts = (
@@ -33,12 +33,12 @@ def lines(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> lis
         _fastpath(report["fastpath"], style),
         _drift(report["drift"], style),
     )
-    found: list[str] = []
+    shown: list[str] = []
     for part in parts:
         block = list(part)
         if block:
-            found += [*([""] if found else []), *block]
-    return found
+            shown += [*([""] if shown else []), *block]
+    return shown
 
 
 def _head(report: Report, style: Style) -> Iterator[str]:
@@ -99,7 +99,7 @@ def _listeners(report: Report, style: Style) -> Iterator[str]:
 
 
 def processes(held: Sequence[Report]) -> str:
-    """Name the processes that hold a socket."""
+    """Return the names and numbers of the processes that hold a socket."""
     if not held:
         return "a process that is not seen from here"
     names = [printable(f"{one['name']} ({one['pid']})") for one in held[:_MOST_PROCESSES]]
@@ -163,5 +163,5 @@ def _drift(drift: Report | None, style: Style) -> Iterator[str]:
     for conflict in drift["conflicts"]:
         yield from map(style.fail, wrapped(f"  {conflict}"))
     if differing:
-        for line in render.lines({**drift, "present": [], "kept": []}, style):
+        for line in plan_text.lines({**drift, "present": [], "kept": []}, style):
             yield f"  {line}".rstrip()

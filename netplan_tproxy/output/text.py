@@ -15,20 +15,20 @@ _TEN = 10
 
 
 def wrapped(text: str, width: int = WIDTH, indent: str = _INDENT) -> list[str]:
-    """Break a line at blanks where it is too long; a longer word stands by itself."""
-    found = []
+    """Break a line at spaces so that it fits ``width``; a word that is longer gets a line."""
+    lines = []
     line = ""
     for word in re.findall(r"\s*\S+", text):
         if line.strip() and len(line) + len(word) > width:
-            found.append(line)
+            lines.append(line)
             line = indent + word.lstrip()
         else:
             line += word
-    return [*found, line]
+    return [*lines, line]
 
 
 def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
-    """Align the cells of rows, two blanks apart; columns ``right`` are flushed right."""
+    """Align the cells of rows, two spaces apart; those of the columns ``right`` to the right."""
     if not rows:
         return []
     widths = [max(len(row[at]) for row in rows) for at in range(len(rows[0]))]
@@ -42,12 +42,12 @@ def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) 
 
 
 def cut(text: str, width: int = WIDTH) -> str:
-    """Shorten a line that must stay one."""
+    """Cut a line to ``width`` characters, with an ellipsis where it was cut."""
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
 def ago(seconds: float) -> str:
-    """Say a duration in its two largest units: ``3 d 4 h``, ``12 s``."""
+    """Return a duration in its two largest units: ``3 d 4 h``, ``12 s``."""
     whole = max(0, int(seconds))
     days, rest = divmod(whole, _DAY)
     hours, rest = divmod(rest, _HOUR)
@@ -60,12 +60,12 @@ def ago(seconds: float) -> str:
 
 
 def moment(at: float) -> str:
-    """Say a point in time, in seconds since 1970, as the clock on the wall shows it."""
+    """Return a time, given in seconds since 1970, in the local time zone."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(at))
 
 
 def size(octets: float) -> str:
-    """Say a number of bytes with three figures at most: ``1.5 MiB``."""
+    """Return a number of bytes with at most three digits and a unit: ``1.5 MiB``."""
     value, unit = float(octets), 0
     while value >= _STEP and unit < len(_UNITS) - 1:
         value, unit = value / _STEP, unit + 1
@@ -73,5 +73,5 @@ def size(octets: float) -> str:
 
 
 def rate(per_second: float) -> str:
-    """Say how often something happens in a second."""
+    """Return a rate with its unit: ``2.5/s``."""
     return f"{per_second:.1f}/s" if 0 < per_second < _TEN else f"{per_second:.0f}/s"

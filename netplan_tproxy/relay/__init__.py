@@ -1,1 +1,1 @@
-"""A small transparent relay, TCP and UDP: the listener for those who have no proxy of their own."""
+"""``tproxy-relay``: a small transparent relay for TCP and UDP."""

@@ -1,4 +1,4 @@
-"""The sockets that answer clients in the name of the destinations."""
+"""The sockets that answer clients from the addresses of the destinations."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 class Answers:
-    """One socket for each destination, open as long as somebody holds it."""
+    """One socket for each destination, counted: it is open as long as somebody holds it."""
 
     def __init__(self, mark: int) -> None:
         self._mark = mark
@@ -24,12 +24,12 @@ class Answers:
         return len(self._open)
 
     def hold(self, target: Endpoint) -> socket.socket:
-        """The socket bound to ``target``; give it back with ``release``."""
-        made = self._open.get(target)
-        if made is None:
-            made = self._open[target] = udpsockets.answering(target, self._mark)
+        """Return the socket bound to ``target``; each ``hold`` needs a ``release``."""
+        sock = self._open.get(target)
+        if sock is None:
+            sock = self._open[target] = udpsockets.answering(target, self._mark)
         self._holders[target] = self._holders.get(target, 0) + 1
-        return made
+        return sock
 
     def release(self, target: Endpoint) -> None:
         """Undo one ``hold``; the last one closes the socket."""

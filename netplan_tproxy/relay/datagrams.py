@@ -44,28 +44,28 @@ class Datagrams:
             raise
 
     def _close_listeners(self) -> None:
-        for made in self._listeners:
-            made.close()
+        for listener in self._listeners:
+            listener.close()
         self._listeners.clear()
 
     def start(self) -> None:
         """Begin to receive, on the running loop."""
         loop = asyncio.get_running_loop()
-        for made in self._listeners:
-            loop.add_reader(made, self._take, made)
+        for listener in self._listeners:
+            loop.add_reader(listener, self._take, listener)
 
     def stop(self) -> None:
-        """Carry what has arrived, and receive no more."""
+        """Carry what has arrived, then stop receiving."""
         loop = asyncio.get_running_loop()
-        for made in self._listeners:
-            loop.remove_reader(made)
+        for listener in self._listeners:
+            loop.remove_reader(listener)
             for _ in range(_LAST_BATCHES):
-                if not self._take(made):
+                if not self._take(listener):
                     break
         self._close_listeners()
 
     async def drain(self, hurry: asyncio.Event) -> None:
-        """Give answers that are on their way the time to arrive; then end."""
+        """Wait for outstanding answers, up to the drain time, then close."""
         deadline = time.monotonic() + self._options.drain_seconds
         waiting = self._pairs.unanswered
         if waiting and self._options.drain_seconds:
@@ -77,11 +77,11 @@ class Datagrams:
         self._pairs.close()
         self._notices.close()
 
-    def _take(self, made: socket.socket) -> bool:
-        """Carry a batch; whether there may be more."""
+    def _take(self, listener: socket.socket) -> bool:
+        """Carry a batch; return whether there may be more."""
         for _ in range(_BATCH):
             try:
-                arrival = udpsockets.receive(made, self._buffer)
+                arrival = udpsockets.receive(listener, self._buffer)
             except BlockingIOError:
                 return False
             except OSError as error:

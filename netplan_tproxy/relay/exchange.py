@@ -52,7 +52,7 @@ class Exchange:
 
     @property
     def expects_answer(self) -> bool:
-        """Whether there were fewer answers than questions, the last one not too long ago."""
+        """Whether a recent datagram to the destination has no answer yet."""
         return self._owed > 0 and time.monotonic() - self._asked < _PATIENCE
 
     def ask(self, data: memoryview) -> None:
@@ -72,13 +72,13 @@ class Exchange:
         except BlockingIOError:
             raise
         except OSError as error:
-            # The ICMP error that an earlier datagram met; this one has not been sent yet.
+            # An ICMP error about an earlier datagram; this one has not been sent yet.
             self._owed = 0
             self._complain(error)
             self.upstream.send(data)
 
     def answer(self, buffer: bytearray) -> bool:
-        """Pass on what the destination sent, a batch at most; whether it sent anything."""
+        """Pass on a batch of answers; return whether there was any."""
         view = memoryview(buffer)
         heard = False
         for _ in range(_BATCH):

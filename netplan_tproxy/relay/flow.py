@@ -17,12 +17,12 @@ _CHUNK = 65536
 
 
 class Flow:
-    """Carries bytes, ends of stream and resets from each side to the other."""
+    """Carries data, half-closes and resets both ways."""
 
     def __init__(self, client: socket.socket) -> None:
         self.client = client
         self.source = Endpoint.of(client.getpeername())
-        # With IP_TRANSPARENT the accepted socket's own name is where the client wanted to go.
+        # The own address of a transparent accepted socket is the client's destination.
         self.target = Endpoint.of(client.getsockname())
         self.sent = 0
         self.received = 0
@@ -39,14 +39,14 @@ class Flow:
         return f"{self.sent} bytes out, {self.received} bytes in, {took:.2f} s"
 
     async def connect(self, mark: int, patience: float, named: Callable[[Endpoint], None]) -> None:
-        """Reach the target; ``named`` hears our own address before the next accept."""
+        """Connect to the target; ``named`` gets our own address before the next accept."""
         self._upstream = sockets.upstream(self.target.family, mark)
         done = sockets.start_connecting(self._upstream, self.target)
         named(Endpoint.of(self._upstream.getsockname()))
         if not done:
             loop = asyncio.get_running_loop()
             where = (self.target.address, self.target.port)
-            # Linux: connect() again while connecting reports how the first one went.
+            # On Linux a second connect() waits for the first one and returns its result.
             await asyncio.wait_for(loop.sock_connect(self._upstream, where), patience)
 
     async def carry(self) -> None:
@@ -74,18 +74,18 @@ class Flow:
                 self.sent += len(data)
             else:
                 self.received += len(data)
-            # Neither call yields while data and room last: let the others have their turn.
+            # Neither call yields as long as there is data and room: let other tasks run.
             await asyncio.sleep(0)
         writer.shutdown(socket.SHUT_WR)
 
     def close(self) -> None:
-        """End both sides cleanly."""
+        """Close both sides."""
         self.client.close()
         if self._upstream is not None:
             self._upstream.close()
 
     def abort(self) -> None:
-        """End both sides with an RST; nothing happens to what is closed."""
+        """Close both sides with an RST, unless they are closed."""
         sockets.reset(self.client)
         if self._upstream is not None:
             sockets.reset(self._upstream)

@@ -1,4 +1,4 @@
-"""Lines about what may happen to each of a million datagrams: counted, and said once a second."""
+"""Messages about single datagrams, at most one a second of each kind; the rest is counted."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _PAUSE = 1.0
 
 
 class Notices:
-    """Says the first line of a kind at once, and how many followed after a pause."""
+    """Prints the first message of a kind at once, and the number of further ones every second."""
 
     def __init__(self, say: Callable[[str], None]) -> None:
         self._say = say
@@ -20,7 +20,7 @@ class Notices:
         self._timers: dict[str, asyncio.TimerHandle] = {}
 
     def tell(self, kind: str, line: str) -> None:
-        """Say ``line``, or count it if its kind was heard of just now."""
+        """Print ``line``, or count it if there was one of its kind within the last second."""
         if kind in self._counts:
             self._counts[kind] += 1
             return
@@ -40,7 +40,7 @@ class Notices:
             self._pause(kind)
 
     def close(self) -> None:
-        """Say what is left to say."""
+        """Print the counts that are left."""
         for kind, timer in list(self._timers.items()):
             timer.cancel()
             count = self._counts.pop(kind)

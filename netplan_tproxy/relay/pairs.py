@@ -51,11 +51,11 @@ class Pairs:
 
     @property
     def unanswered(self) -> int:
-        """How many of them wait for an answer."""
+        """The number of exchanges that wait for an answer."""
         return sum(exchange.expects_answer for exchange in self._open.values())
 
     def find(self, arrival: Arrival) -> Exchange:
-        """The exchange of this client and destination, a new one if need be.
+        """Return the exchange of this client and destination, a new one if there is none.
 
         Raises RefusedError if it would come back to the relay, OSError if it can't be opened.
         """
@@ -129,7 +129,7 @@ class Pairs:
         self._set_timer()
 
     def close(self) -> None:
-        """End them all."""
+        """Close all exchanges."""
         if self._timer is not None:
             self._timer.cancel()
             self._timer = None

@@ -1,4 +1,4 @@
-"""Accepts, guards, counts and drains."""
+"""The server: it accepts connections, limits their number, refuses loops, and drains."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ class Relay:
         self._listeners: list[socket.socket] = []
         try:
             self._listeners.extend(sockets.listener(where) for where in options.listen)
-            self._where = [Endpoint.of(made.getsockname()) for made in self._listeners]
+            self._where = [Endpoint.of(listener.getsockname()) for listener in self._listeners]
             self._datagrams = Datagrams(options, self._where, say)
         except BaseException:
             self._close_listeners()
@@ -44,8 +44,8 @@ class Relay:
         self._hurry = asyncio.Event()
 
     def _close_listeners(self) -> None:
-        for made in self._listeners:
-            made.close()
+        for listener in self._listeners:
+            listener.close()
 
     def _on_signal(self) -> None:
         (self._hurry if self._stopping.is_set() else self._stopping).set()
@@ -55,12 +55,12 @@ class Relay:
         loop = asyncio.get_running_loop()
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._on_signal)
-        accepting = [asyncio.create_task(self._accept(made)) for made in self._listeners]
+        accepting = [asyncio.create_task(self._accept(listener)) for listener in self._listeners]
         self._datagrams.start()
         self._say(f"listening on {', '.join(map(str, self._where))}")
         stop = asyncio.create_task(self._stopping.wait())
         try:
-            # An accept loop ends only by an error that no retry can mend.
+            # An accept loop ends only by an error that a retry does not fix.
             await asyncio.wait([stop, *accepting], return_when=asyncio.FIRST_COMPLETED)
         finally:
             for task in (stop, *accepting):
@@ -73,13 +73,13 @@ class Relay:
             if isinstance(error, OSError):
                 raise error
 
-    async def _accept(self, made: socket.socket) -> None:
+    async def _accept(self, listener: socket.socket) -> None:
         loop = asyncio.get_running_loop()
         while True:
             # Without room, clients wait in the kernel's queue.
             await self._room.acquire()
             try:
-                client, _ = await loop.sock_accept(made)
+                client, _ = await loop.sock_accept(listener)
             except BaseException as error:
                 self._room.release()
                 if isinstance(error, ConnectionAbortedError):
@@ -100,7 +100,7 @@ class Relay:
     async def _handle(self, client: socket.socket) -> None:
         try:
             flow = Flow(client)
-        except OSError:  # it was gone before we looked
+        except OSError:  # the client is gone already
             client.close()
             return
         mine: list[Endpoint] = []
@@ -129,7 +129,7 @@ class Relay:
         return note
 
     def _loop_in(self, flow: Flow) -> str:
-        """Why relaying this connection would come back to us ("" if it would not)."""
+        """Return why relaying this connection would make a loop; "" if it would not."""
         if flow.source in self._ours:
             return "refused: it is the relay's own connection, its mark is not bypassed"
         for where in self._where:

@@ -1,4 +1,4 @@
-"""The datagram sockets of a transparent relay, and how they are read."""
+"""The UDP sockets of a transparent relay."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _SO_RCVBUFFORCE = 33
 _ROOM = socket.CMSG_SPACE(28)  # a sockaddr_in6
 _LISTENER_BUFFER = 4 << 20
 _NEXT_TO_NOTHING = 4096
-MOST = 65535  # bytes in a datagram, and a few more
+MOST = 65535  # bytes; no datagram has more
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,32 +33,32 @@ class Arrival:
 
 
 def listener(where: Endpoint) -> socket.socket:
-    """Open a socket that gets datagrams to any address and learns which one."""
-    # Without SO_REUSEADDR: a second relay would take the first one's datagrams, unnoticed.
-    made = socket.socket(where.family, socket.SOCK_DGRAM)
+    """Open a socket that receives datagrams to any address, with their destination."""
+    # No SO_REUSEADDR: with it, a second relay could silently take the datagrams of the first.
+    sock = socket.socket(where.family, socket.SOCK_DGRAM)
     try:
-        made.settimeout(0)
-        sockets.make_transparent(made, where)
+        sock.settimeout(0)
+        sockets.make_transparent(sock, where)
         if where.family == socket.AF_INET6:
-            made.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVORIGDSTADDR, 1)
+            sock.setsockopt(socket.IPPROTO_IPV6, _IPV6_RECVORIGDSTADDR, 1)
         else:
-            made.setsockopt(socket.IPPROTO_IP, _IP_RECVORIGDSTADDR, 1)
+            sock.setsockopt(socket.IPPROTO_IP, _IP_RECVORIGDSTADDR, 1)
         with contextlib.suppress(PermissionError):
-            made.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _LISTENER_BUFFER)
-        made.bind((where.address, where.port))
+            sock.setsockopt(socket.SOL_SOCKET, _SO_RCVBUFFORCE, _LISTENER_BUFFER)
+        sock.bind((where.address, where.port))
     except OSError as error:
-        made.close()
+        sock.close()
         reason = (error.strerror or str(error)).lower()
         raise RelayError(f"cannot listen on udp {where}: {reason}") from None
     except RelayError:
-        made.close()
+        sock.close()
         raise
-    return made
+    return sock
 
 
-def receive(made: socket.socket, buffer: bytearray) -> Arrival | None:
-    """Take one datagram; None if the kernel did not say where it was going."""
-    size, messages, _, client = made.recvmsg_into([buffer], _ROOM)
+def receive(sock: socket.socket, buffer: bytearray) -> Arrival | None:
+    """Receive one datagram; None if the kernel gave no destination."""
+    size, messages, _, client = sock.recvmsg_into([buffer], _ROOM)
     for level, kind, data in messages:
         target = _original(level, kind, data)
         if target is not None:
@@ -78,46 +78,46 @@ def _original(level: int, kind: int, data: bytes) -> Endpoint | None:
 
 
 def upstream(target: Endpoint, mark: int) -> socket.socket:
-    """Make a socket that talks with the target only, and whose packets carry ``mark``."""
-    made = socket.socket(target.family, socket.SOCK_DGRAM)
+    """Return a socket connected to the target, whose packets carry ``mark``."""
+    sock = socket.socket(target.family, socket.SOCK_DGRAM)
     try:
-        made.settimeout(0)
-        _mark(made, mark)
-        made.connect((target.address, target.port))
+        sock.settimeout(0)
+        _mark(sock, mark)
+        sock.connect((target.address, target.port))
     except OSError:
-        made.close()
+        sock.close()
         raise
-    return made
+    return sock
 
 
 def answering(target: Endpoint, mark: int) -> socket.socket:
-    """Make a socket that sends as if it were the target, and that receives nothing.
+    """Return a socket that sends from the target's address, and receives nothing.
 
-    OSError if some socket of this host has that port on every address and shares it with nobody.
+    Raises OSError if a socket of this host has that port on every address and does not share it.
     """
-    made = socket.socket(target.family, socket.SOCK_DGRAM)
+    sock = socket.socket(target.family, socket.SOCK_DGRAM)
     try:
-        made.settimeout(0)
-        _receive_nothing(made)
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        sockets.make_transparent(made, target)
-        _mark(made, mark)
-        made.bind((target.address, target.port))
+        sock.settimeout(0)
+        _receive_nothing(sock)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        sockets.make_transparent(sock, target)
+        _mark(sock, mark)
+        sock.bind((target.address, target.port))
     except OSError as error:
-        made.close()
+        sock.close()
         reason = (error.strerror or str(error)).lower()
         raise OSError(error.errno, f"cannot answer in its name: {reason}") from None
-    return made
+    return sock
 
 
-def _mark(made: socket.socket, mark: int) -> None:
+def _mark(sock: socket.socket, mark: int) -> None:
     if mark:
-        made.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_MARK, mark)
 
 
-def _receive_nothing(made: socket.socket) -> None:
-    # One instruction, "return 0": what nobody will read shall not be kept.
+def _receive_nothing(sock: socket.socket) -> None:
+    # One instruction, "return 0": every datagram is dropped, since nobody reads them.
     program = ctypes.create_string_buffer(struct.pack("HBBI", 0x06, 0, 0, 0))
     head = struct.pack("HP", 1, ctypes.addressof(program))
-    made.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
-    made.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _NEXT_TO_NOTHING)
+    sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, head)
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, _NEXT_TO_NOTHING)

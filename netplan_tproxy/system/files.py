@@ -1,4 +1,4 @@
-"""Files that nobody else can put a hand on: locked, written to the disk, not led astray."""
+"""Files that only this user can change: locked, synced, and never through a symbolic link."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from netplan_tproxy.errors import LockedError, TproxyError
 
 
 def require_private(directory: Path) -> None:
-    """Raise TproxyError unless nobody else can put files there."""
+    """Raise TproxyError unless only this user can create files there."""
     status = directory.lstat()
     private = status.st_uid == os.geteuid() and not status.st_mode & 0o022
     if not (stat.S_ISDIR(status.st_mode) and private):
@@ -22,7 +22,10 @@ def require_private(directory: Path) -> None:
 
 
 def locked(path: Path, deadline: float) -> int | None:
-    """Open and lock ``path``; None when its holder removed it meanwhile."""
+    """Open and lock ``path``; return its descriptor, or None if its holder removed it meanwhile.
+
+    Raises LockedError at ``deadline`` (monotonic clock), TproxyError if it can't be opened.
+    """
     try:
         fd = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
     except FileNotFoundError:
@@ -57,7 +60,7 @@ def _wait_for(fd: int, deadline: float) -> None:
 
 
 def write_file(path: Path, text: str, how: int) -> None:
-    """Write to the disk; ``how`` is O_TRUNC or O_APPEND. Raises OSError."""
+    """Write and sync a file; ``how`` is O_TRUNC or O_APPEND. Raises OSError."""
     flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC | how
     with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
         file.write(text)
@@ -66,7 +69,7 @@ def write_file(path: Path, text: str, how: int) -> None:
 
 
 def sync_directory(path: Path) -> None:
-    """Bring a directory's names to the disk. Raises OSError."""
+    """Sync the names in a directory. Raises OSError."""
     fd = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(fd)

@@ -1,4 +1,4 @@
-"""Processes that can be told from later ones with the same number, and the time since boot."""
+"""Processes, told apart from later ones with the same number; the time since boot."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ class Process:
 
 
 def started(pid: int) -> int:
-    """Give the start time of a process; 0 when there is none, or it is a zombie."""
+    """Return the start time of a process; 0 if there is none, or if it is a zombie."""
     try:
         stat = Path(f"/proc/{pid}/stat").read_text(encoding="ascii", errors="replace")
     except OSError:
@@ -31,5 +31,5 @@ def started(pid: int) -> int:
 
 
 def since_boot() -> float:
-    """Give seconds since boot; the time in suspend counts (CLOCK_BOOTTIME)."""
+    """Return the seconds since boot, time in suspend included (CLOCK_BOOTTIME)."""
     return time.clock_gettime(time.CLOCK_BOOTTIME)

@@ -1,4 +1,4 @@
-"""SIGINT, SIGTERM and SIGHUP as one exception: at once, or between two steps in a transaction."""
+"""SIGINT, SIGTERM and SIGHUP as an exception: at once, or between two steps of a transaction."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Interrupted(KeyboardInterrupt):
 class Interrupts:
     """Turns signals into Interrupted while ``handled``, and holds them back while ``shielded``.
 
-    ``to_the_end``: the process ends with the run, so the signals stay in our hands.
+    ``to_the_end``: the process ends with the run, so the handlers are not restored.
     """
 
     def __init__(self, *, to_the_end: bool = False) -> None:
@@ -33,7 +33,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
-        """Take the signals over; one that is ignored (nohup(1)) stays ignored."""
+        """Handle the signals; one that is ignored (nohup(1)) stays ignored."""
         if threading.current_thread() is not threading.main_thread():
             yield
             return
@@ -50,7 +50,7 @@ class Interrupts:
 
     @contextlib.contextmanager
     def shielded(self) -> Iterator[None]:
-        """Let no signal break in; one that comes is raised at the next ``checkpoint``."""
+        """Hold signals back; one that comes is raised at the next ``checkpoint``."""
         self._shielded = True
         try:
             yield
@@ -64,7 +64,7 @@ class Interrupts:
             raise Interrupted(self._pending)
 
     def over(self) -> None:
-        """Heed no signal any more: what was to be done is done, and there is no way back."""
+        """Ignore signals from now on: the change is committed, and is not undone."""
         self._over = True
 
     def _on_signal(self, number: int, _frame: FrameType | None) -> None:

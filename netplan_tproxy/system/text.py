@@ -1,4 +1,4 @@
-"""Text of others, made fit for a terminal: printable, quoted, clipped. Pure."""
+"""Foreign text for a terminal: printable, quoted, clipped. Pure."""
 
 from __future__ import annotations
 

@@ -1,10 +1,9 @@
-"""Going back unless confirmed in time: a process of its own that needs nobody.
+"""The process that undoes a change unless it is confirmed in time.
 
-It is forked from the run that made the changes, so it holds the very objects (programs,
-maps) that undo puts back. It leaves the terminal, the session and the process group, so
-neither a lost SSH connection nor a closed terminal takes it along; it needs no systemd.
-Should it be killed too, the journal still says what was made: the next run sees that the
-time is up and goes back first.
+It is forked from the run that made the changes, so it holds the same objects (programs,
+maps) that undo puts back. It leaves the terminal, the session and the process group: it
+survives a lost SSH connection and a closed terminal, without systemd. If it is killed, the
+journal still lists the changes, and the next run undoes them first.
 """
 
 from __future__ import annotations
@@ -30,9 +29,9 @@ def spawn(
 ) -> Process:
     """Start a process that calls ``go_back`` when the time is up.
 
-    It calls ``begin`` first, with itself: then it is on watch. Raises OSError where that fails.
-    ``waiting`` gives the deadline, seconds since boot, or None when the change was
-    confirmed or taken back by somebody else: then the process ends without a word.
+    It calls ``begin`` with itself first; OSError is raised here if that fails. ``waiting``
+    returns the deadline in seconds since boot, or None once the change is confirmed or taken
+    back: then the process ends.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
@@ -50,7 +49,7 @@ def spawn(
             with contextlib.suppress(Exception):
                 _watch(waiting, go_back)
         finally:
-            # Nothing of the parent's may run here: no handler, no buffer, no test.
+            # The parent's exit handlers and buffers must not run here.
             os._exit(0)
     os.close(writer)
     os.waitpid(child, 0)
@@ -74,7 +73,7 @@ def _watch(waiting: Callable[[], float | None], go_back: Callable[[], None]) -> 
     while (deadline := waiting()) is not None:
         left = deadline - since_boot()
         if left <= 0:
-            # Who holds the lock for long must not keep the change in place for good.
+            # Another run holds the lock: try again.
             with contextlib.suppress(LockedError):
                 go_back()
                 return

@@ -1,4 +1,4 @@
-"""Whether systemd-networkd runs here, and will remove what is not its own.
+"""Whether systemd-networkd runs here and removes what it did not make.
 
 On restart it removes rules and routes that others made, unless two settings of
 networkd.conf(5) say no.
@@ -17,9 +17,9 @@ _DIRECTORIES = ("usr/local/lib", "usr/lib", "run", "etc")
 
 
 def removes_foreign(root: Path = Path("/")) -> tuple[str, ...]:
-    """Name the settings by which a networkd that runs here removes what is ours.
+    """Return the settings that would let a networkd that runs here remove what is ours.
 
-    Empty when none runs. It runs in the first network namespace alone.
+    Empty if none runs. It runs in the first network namespace only.
     """
     running = (root / "run/systemd/netif/state").exists()
     if not running or not _in_its_namespace(root):
@@ -28,7 +28,7 @@ def removes_foreign(root: Path = Path("/")) -> tuple[str, ...]:
 
 
 def missing(texts: Iterable[str]) -> tuple[str, ...]:
-    """Name the settings that are not "no" after these files, later ones winning. Pure."""
+    """Return the settings that are not "no" after these files; later files win. Pure."""
     values: dict[str, str] = {}
     for text in texts:
         parser = configparser.ConfigParser(interpolation=None, strict=False, allow_no_value=True)
@@ -53,7 +53,7 @@ def _files(root: Path) -> Iterator[Path]:
     yield from mains[-1:]
     dropins: dict[str, Path] = {}
     for directory in directories:
-        found = sorted((directory / "networkd.conf.d").glob("*.conf"))
-        dropins.update({path.name: path for path in found})
+        paths = sorted((directory / "networkd.conf.d").glob("*.conf"))
+        dropins.update({path.name: path for path in paths})
     for name in sorted(dropins):
         yield dropins[name]

@@ -1,7 +1,7 @@
 """`tproxy-apply --install-service`: the unit that applies the site file at boot.
 
-Each file starts with a line that names its maker and a digest of the rest: one that we wrote
-and nobody changed since is ours to replace, any other is somebody's.
+The first line of each file has a digest of the rest. A file whose digest is right is ours to
+replace; any other was written or changed by somebody else.
 """
 
 from __future__ import annotations
@@ -31,9 +31,9 @@ ADD, CHANGE, KEEP = "+", "~", "="
 
 @dataclass(frozen=True)
 class File:
-    """A file and what becomes of it: + (new), ~ (replaced), = (as it should be).
+    """A file; ``action`` is + (written), ~ (replaced) or = (already right).
 
-    ``kept_as``: where what was there before is kept, when it was not ours.
+    ``kept_as``: the path at which a file that was not ours is kept.
     """
 
     path: str
@@ -43,27 +43,27 @@ class File:
 
 @dataclass(frozen=True)
 class Installed:
-    """What was installed, and the commands that are to be run next."""
+    """The files, and the commands to run next (``following``)."""
 
     files: tuple[File, ...]
     following: tuple[str, ...]
 
     def as_json(self) -> dict[str, Any]:
-        """Give the body of the JSON document."""
+        """Return the body of the JSON document."""
         return {"files": [asdict(file) for file in self.files], "next": list(self.following)}
 
 
 def lines(done: Installed) -> list[str]:
-    """Give it for people. Pure."""
-    found = []
+    """Return the lines for people. Pure."""
+    shown = []
     for file in done.files:
         kept = f" (what was there is kept as {file.kept_as})" if file.kept_as else ""
-        found.append(f"{file.action} {file.path}{kept}")
-    return [*found, *("now run: " + command for command in done.following)]
+        shown.append(f"{file.action} {file.path}{kept}")
+    return [*shown, *("now run: " + command for command in done.following)]
 
 
 def install(root: str = "/", site: str = "", *, adopt: bool = False) -> Installed:
-    """Write unit and drop-in below ``root``, each by rename; write nothing if one can't be.
+    """Write the unit and the drop-in below ``root``, both or neither.
 
     ``site`` is the site file that the unit applies ("": the default one). Raises
     ConflictError for a file of others, unless ``adopt``; TproxyError if it can't be written.
@@ -88,7 +88,7 @@ def install(root: str = "/", site: str = "", *, adopt: bool = False) -> Installe
 
 
 def contents(words: Sequence[str], site: str = "") -> dict[str, str]:
-    """Give the text of each file, signed; ``words`` run the tool. Pure."""
+    """Return the text of each file, signed; ``words`` run the tool. Pure."""
     given = " " + quoted(os.path.abspath(site)) if site else ""  # noqa: PTH100 - links stay
     unit = (_DATA / UNIT).read_text(encoding="utf-8")
     unit = unit.replace("@COMMAND@", " ".join(map(quoted, words))).replace("@SITE@", given)
@@ -97,15 +97,15 @@ def contents(words: Sequence[str], site: str = "") -> dict[str, str]:
 
 
 def signed(text: str) -> str:
-    """Put the line in front that says who wrote it."""
+    """Return the text with the line in front that signs it."""
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"# Written by tproxy-apply --install-service, sha256 {digest}\n{text}"
 
 
 def is_ours(text: str) -> bool:
-    """Whether we wrote it and nobody changed it since."""
-    found = _SIGN.match(text)
-    return found is not None and signed(text[found.end() :]) == text
+    """Whether this tool wrote it and nobody changed it since."""
+    first = _SIGN.match(text)
+    return first is not None and signed(text[first.end() :]) == text
 
 
 def quoted(word: str) -> str:
@@ -116,15 +116,15 @@ def quoted(word: str) -> str:
 
 
 def command() -> list[str]:
-    """Give the words that run this very tool: its script if there is one, else the module."""
+    """Return the command line that runs this tool: its script if there is one, else the module."""
     begun = Path(sys.argv[0])
     if begun.name == "tproxy-apply" and begun.exists():
         return [str(begun.absolute())]
     beside = Path(sys.executable).with_name("tproxy-apply")
     if beside.exists():
         return [str(beside)]
-    found = shutil.which("tproxy-apply")
-    return [found] if found else [sys.executable, "-m", "netplan_tproxy"]
+    on_path = shutil.which("tproxy-apply")
+    return [on_path] if on_path else [sys.executable, "-m", "netplan_tproxy"]
 
 
 def _judged(path: Path, text: str) -> File:
@@ -132,7 +132,7 @@ def _judged(path: Path, text: str) -> File:
     try:
         there = path.read_text(encoding="utf-8", errors="surrogateescape")
     except FileNotFoundError:
-        # A link that leads nowhere is somebody's all the same.
+        # A dangling link is not ours either.
         return foreign if path.is_symlink() else File(str(path), ADD)
     except OSError as refusal:
         message = f"{path}: {refusal.strerror}; nothing was touched"
@@ -148,7 +148,7 @@ def _free(path: Path) -> Path:
 
 
 def _write(files: Mapping[File, str]) -> None:
-    """Write all aside, then rename each; whatever fails before the first rename leaves nothing."""
+    """Write temporary files, then rename each; a failure before the first rename leaves nothing."""
     asides: dict[str, Path] = {}
     try:
         for file, text in files.items():
@@ -163,7 +163,7 @@ def _write(files: Mapping[File, str]) -> None:
             aside.chmod(0o644)
         for file in files:
             if file.kept_as:
-                # A second name: so there is never none, and nothing to put back.
+                # A hard link: the path never disappears, and nothing has to be put back.
                 os.link(file.path, file.kept_as, follow_symlinks=False)
             asides.pop(file.path).rename(file.path)
     except OSError as refusal:
@@ -178,9 +178,9 @@ def _write(files: Mapping[File, str]) -> None:
 def _following(root: str, changed: Sequence[File]) -> tuple[str, ...]:
     if Path(root).resolve() != Path("/"):
         return (f"systemctl --root={root} enable {UNIT}",)
-    found = []
+    commands = []
     if changed:
-        found.append("systemctl daemon-reload")
+        commands.append("systemctl daemon-reload")
     if any(file.path.endswith(Path(NETWORKD_PATH).name) for file in changed):
-        found.append("systemctl try-restart systemd-networkd.service")
-    return (*found, f"systemctl enable --now {UNIT}")
+        commands.append("systemctl try-restart systemd-networkd.service")
+    return (*commands, f"systemctl enable --now {UNIT}")

@@ -30,7 +30,7 @@ from netplan_tproxy.inspect.doctor.finding import (
     ok,
     warn,
 )
-from netplan_tproxy.inspect.doctor.target import ALL_PROGRAMS, Patient
+from netplan_tproxy.inspect.doctor.target import ALL_PROGRAMS, Target
 from netplan_tproxy.output.doctor import lines
 from netplan_tproxy.output.style import Style
 from tests.lab import Lab, diff_snapshots, snapshot
@@ -172,14 +172,14 @@ def test_a_kernel_that_refuses_bpf_is_a_failure(monkeypatch: pytest.MonkeyPatch)
         raise KernelError(message, 1)
 
     monkeypatch.setattr(features, "try_bpf", refuse)
-    found = {one.code: one for one in kernel.examine(Patient(privileged=True))}
+    found = {one.code: one for one in kernel.examine(Target(privileged=True))}
     assert found["kernel.bpf"].level == FAIL
     assert "Operation not permitted" in found["kernel.bpf"].text
 
 
 def test_a_missing_tool_is_a_failure_and_ends_the_trying(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("importlib.util.find_spec", lambda _: None)
-    found = {one.code: one.level for one in tools.examine(Patient(privileged=True))}
+    found = {one.code: one.level for one in tools.examine(Target(privileged=True))}
     assert found["tools.bcc"] == FAIL
     assert "tools.programs" not in found
 
@@ -193,7 +193,7 @@ def test_a_program_that_is_refused_is_a_failure(monkeypatch: pytest.MonkeyPatch)
         raise TproxyError(message)
 
     monkeypatch.setattr(features, "try_programs", refuse)
-    (found,) = [one for one in tools.examine(Patient(privileged=True)) if "programs" in one.code]
+    (found,) = [one for one in tools.examine(Target(privileged=True)) if "programs" in one.code]
     assert (found.level, found.text) == (FAIL, "program wan_egress: bpf_sk_assign not supported")
     assert tried == [ALL_PROGRAMS]
 
@@ -201,7 +201,7 @@ def test_a_program_that_is_refused_is_a_failure(monkeypatch: pytest.MonkeyPatch)
 def test_a_group_that_breaks_down_leaves_the_others(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    def breakdown(_: Patient) -> list[Finding]:
+    def breakdown(_: Target) -> list[Finding]:
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(kernel, "examine", breakdown)

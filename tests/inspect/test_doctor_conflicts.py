@@ -11,7 +11,7 @@ from netplan_tproxy.datapath.features import SCHED_CLS
 from netplan_tproxy.datapath.host import OUR_PROTOCOL
 from netplan_tproxy.inspect.doctor import conflicts, marks, mounts, netfilter, privileges
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.bpf.libbpf import Fd, call
 from netplan_tproxy.kernel.bpf.programs import load_program
 from netplan_tproxy.kernel.host.netfilter import Ruleset, read_ruleset
@@ -36,12 +36,12 @@ def lab() -> Iterator[Lab]:
         yield made
 
 
-def patient(lab: Lab, *, privileged: bool = True) -> Patient:
+def target(lab: Lab, *, privileged: bool = True) -> Target:
     with lab.host.entered():
         netlink = Netlink()
         links = netlink.links()
         netlink.close()
-    return Patient(SITE, links, privileged)
+    return Target(SITE, links, privileged)
 
 
 def of(findings: list[Finding], code: str) -> list[Finding]:
@@ -55,7 +55,7 @@ def test_a_networkd_that_takes_ours_away_is_named_with_its_settings(
 ) -> None:
     monkeypatch.setattr(conflicts, "removes_foreign", lambda: settings)
     with lab.host.entered():
-        (one,) = of(conflicts.examine(patient(lab)), "networkd")
+        (one,) = of(conflicts.examine(target(lab)), "networkd")
     assert one.level == (WARN if settings else OK)
     assert all(f"{name}=no" in one.advice for name in settings)
 
@@ -78,13 +78,13 @@ def test_a_profile_with_qdiscs_for_our_device_is_a_trap(
     (tmp_path / "uplink.nmconnection").write_text(text)
     monkeypatch.setattr(conflicts, "_PROFILES", tmp_path)
     monkeypatch.setattr(conflicts, "running", lambda *names: [*names])
-    (one,) = conflicts._network_manager(Patient(SITE, LINKS))
+    (one,) = conflicts._network_manager(Target(SITE, LINKS))
     assert one.level == (WARN if touches else OK)
 
 
 def test_a_manager_that_does_not_run_is_not_mentioned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(conflicts, "running", lambda *_: [])
-    assert list(conflicts._network_manager(Patient(SITE, LINKS))) == []
+    assert list(conflicts._network_manager(Target(SITE, LINKS))) == []
 
 
 def test_running_programs_are_found_by_name() -> None:
@@ -99,7 +99,7 @@ def test_running_programs_are_found_by_name() -> None:
 def test_others_are_known_by_their_devices(name: str, code: str, level: str) -> None:
     links = {**LINKS, name: Link(name, 9, 1)}
     for there, expected in ((links, [level]), (LINKS, [])):
-        both = [*conflicts._cilium(Patient(SITE, there)), *conflicts._docker(Patient(SITE, there))]
+        both = [*conflicts._cilium(Target(SITE, there)), *conflicts._docker(Target(SITE, there))]
         assert [one.level for one in of(both, code)] == expected
 
 
@@ -109,7 +109,7 @@ def test_others_are_known_by_their_devices(name: str, code: str, level: str) -> 
 def test_tcx_programs_are_named(lab: Lab, hook: int) -> None:
     code = bytes.fromhex("b7000000ffffffff 9500000000000000")  # r0 = TCX_NEXT; exit
     with lab.host.entered():
-        who = patient(lab)
+        who = target(lab)
         assert list(conflicts._tcx(who)) == []
         program = load_program(
             name="tcx", prog_type=SCHED_CLS, insns=code, license="GPL", relocs=(), maps={}
@@ -120,7 +120,7 @@ def test_tcx_programs_are_named(lab: Lab, hook: int) -> None:
             (one,) = conflicts._tcx(who)
         assert (one.level, "on wan0" in one.text) == (WARN, True)
         assert list(conflicts._tcx(who)) == []
-        assert [one.level for one in conflicts._tcx(Patient(SITE, who.links))] == [UNSEEN]
+        assert [one.level for one in conflicts._tcx(Target(SITE, who.links))] == [UNSEEN]
 
 
 @pytest.mark.parametrize(
@@ -139,13 +139,13 @@ def test_tcx_programs_are_named(lab: Lab, hook: int) -> None:
     ],
 )  # fmt: skip
 def test_rules_of_the_old_iptables_are_understood(line: str, codes: list[str]) -> None:
-    found = netfilter.judged(Patient(SITE, LINKS), Ruleset(legacy=("*mangle", line, "COMMIT")))
+    found = netfilter.judged(Target(SITE, LINKS), Ruleset(legacy=("*mangle", line, "COMMIT")))
     assert [one.code for one in found if one.level != OK] == [f"netfilter.{code}" for code in codes]
 
 
 def test_an_input_chain_that_lets_the_mark_in_is_fine() -> None:
     lines = (":INPUT DROP [0:0]", "-A INPUT -m mark --mark 0x1/0x1 -j ACCEPT")
-    found = netfilter.judged(Patient(SITE, LINKS), Ruleset(legacy=lines))
+    found = netfilter.judged(Target(SITE, LINKS), Ruleset(legacy=lines))
     assert {one.level for one in found} == {OK}
 
 
@@ -156,7 +156,7 @@ def test_a_ruleset_that_cannot_be_read_is_not_taken_for_an_empty_one(
     monkeypatch.setattr("netplan_tproxy.kernel.host.netfilter._PATH", "/nonexistent")
     with lab.host.entered():
         assert read_ruleset().unread == ("nftables: nft is not installed",)
-        found = netfilter.examine(patient(lab))
+        found = netfilter.examine(target(lab))
     assert UNSEEN in {one.level for one in found}
 
 
@@ -165,13 +165,13 @@ def test_cgroups_are_missed_only_where_they_are_named(monkeypatch: pytest.Monkey
     named = parse(
         "version: 1\ninterfaces: {wan0: {}}\nproxy: {port: 9040}\nbypass: {cgroups: [/a]}\n", "s"
     )
-    assert mounts._cgroup(Patient(SITE)).level == OK
-    assert mounts._cgroup(Patient(named)).level == FAIL
+    assert mounts._cgroup(Target(SITE)).level == OK
+    assert mounts._cgroup(Target(named)).level == FAIL
 
 
 def test_a_user_namespace_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(privileges, "_in_first_user_namespace", lambda: False)
-    found = {one.code: one.level for one in privileges.examine(Patient())}
+    found = {one.code: one.level for one in privileges.examine(Target())}
     assert found["privileges.namespace"] == FAIL
 
 
@@ -195,5 +195,5 @@ def test_of_equal_priorities_the_first_rule_is_asked_first(order: str, level: st
         "b": AnyRule(2, 999, 7, 99, 1, 1),
     }
     ordered = sorted((rules[letter] for letter in order), key=lambda rule: rule.priority)
-    found = list(marks.collisions(Patient(SITE, LINKS), ordered))
+    found = list(marks.collisions(Target(SITE, LINKS), ordered))
     assert (FAIL if any(one.level == FAIL for one in found) else OK) == level

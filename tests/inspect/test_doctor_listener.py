@@ -12,7 +12,7 @@ import pytest
 from netplan_tproxy.cli import main as cli
 from netplan_tproxy.inspect.doctor import listener
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.site.load import load
 from tests.lab import EchoServer, Lab
@@ -51,7 +51,7 @@ def found(lab: Lab, site: Path) -> dict[str, Finding]:
         netlink = Netlink()
         links = netlink.links()
         netlink.close()
-        every = listener.examine(Patient(load(site), links, privileged=True))
+        every = listener.examine(Target(load(site), links, privileged=True))
     return {one.code: one for one in every}
 
 

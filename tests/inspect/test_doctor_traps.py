@@ -17,7 +17,7 @@ from netplan_tproxy.cli import main as cli
 from netplan_tproxy.datapath.features import SCHED_CLS
 from netplan_tproxy.inspect.doctor import conflicts, listener, marks, netfilter, network
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, WARN, Finding
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.bpf.programs import load_program
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, FilterRecord
@@ -96,12 +96,12 @@ class Host:
         """What is not well, by code."""
         with self.host.entered():
             netlink = Netlink()
-            patient = Patient(load(self.site), netlink.links(), privileged=True)
+            target = Target(load(self.site), netlink.links(), privileged=True)
             netlink.close()
             every = [
                 one
                 for group in (network, listener, marks, netfilter, conflicts)
-                for one in group.examine(patient)
+                for one in group.examine(target)
             ]
         return {one.code: one for one in every if one.level in {FAIL, WARN}}
 

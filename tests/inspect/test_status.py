@@ -256,7 +256,10 @@ def test_the_record_of_a_change_that_was_rolled_back_is_the_old_one(host: Host) 
     host.applied()
     host.write("site: new\n" + SITE.replace("9040", "9050"))
     waiting = host.namespace.popen(
-        host.popen_words(str(host.site), "--confirm", "30"), cwd=ROOT, stdout=-1, stderr=-1
+        host.popen_words(str(host.site), "--confirm", "30", "--replace"),
+        cwd=ROOT,
+        stdout=-1,
+        stderr=-1,
     )
     assert waiting.stdout is not None
     assert any("goes back in" in line for line in iter(waiting.stdout.readline, ""))

@@ -1,7 +1,7 @@
 """`tproxy-apply --doctor`: what keeps this host from being a transparent proxy.
 
-One file per group of checks. Each has ``examine(patient)``, which reads, and pure functions
-that judge. Nothing is changed: what is tried is dropped again.
+One file per group of checks. Each has ``examine(target)``, which reads, and pure functions
+that judge. Nothing on the host changes: what is loaded as a test is dropped again.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from pathlib import Path
 from netplan_tproxy.errors import SiteError, TproxyError
 from netplan_tproxy.inspect.doctor.finding import Finding, Report, fail, ok, unseen
 from netplan_tproxy.inspect.doctor.privileges import missing_capabilities
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.routing import Link
 from netplan_tproxy.site.load import load
@@ -29,15 +29,15 @@ __all__ = ["GROUPS", "Report", "examine"]
 def examine(path: str, *, named: bool) -> Report:
     """Examine this host and network namespace against the site file at ``path``.
 
-    ``named``: the user named it; a default one need not be there.
+    ``named``: the user named the file; the default one may be missing.
     """
     site, about = _site(path, named=named)
-    patient = Patient(site, _links(), not missing_capabilities())
+    target = Target(site, _links(), not missing_capabilities())
     findings = [about]
     for group in GROUPS:
         module = importlib.import_module(f"{__name__}.{group}")
         try:
-            findings += module.examine(patient)
+            findings += module.examine(target)
         except (TproxyError, OSError) as failure:
             text = f"could not be looked at: {failure}"
             findings.append(unseen(f"{group}.error", text))

@@ -1,4 +1,4 @@
-"""Other programs that manage what an apply puts there."""
+"""Other programs that manage or change what an apply sets up."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 from netplan_tproxy.datapath.filter_names import PRIO, is_in_our_place
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.inspect.doctor.finding import Finding, ok, unseen, warn
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.bpf.tcx import tcx_programs
 from netplan_tproxy.kernel.host.processes import running
 from netplan_tproxy.kernel.netlink.handle import Netlink
@@ -19,10 +19,10 @@ _CILIUM = ("cilium_host", "cilium_net", "cilium_vxlan")
 _PROFILES = Path("/etc/NetworkManager/system-connections")
 
 
-def examine(patient: Patient) -> list[Finding]:
+def examine(target: Target) -> list[Finding]:
     """Look for managers of networks, and for programs on the same hooks."""
-    return [_networkd(), *_network_manager(patient), *_cilium(patient), *_docker(patient),
-            *_filters(patient), *_tcx(patient)]  # fmt: skip
+    return [_networkd(), *_network_manager(target), *_cilium(target), *_docker(target),
+            *_filters(target), *_tcx(target)]  # fmt: skip
 
 
 def _networkd() -> Finding:
@@ -37,10 +37,10 @@ def _networkd() -> Finding:
     return ok("conflicts.networkd", "systemd-networkd does not run here, or leaves ours alone")
 
 
-def _network_manager(patient: Patient) -> Iterator[Finding]:
+def _network_manager(target: Target) -> Iterator[Finding]:
     if not running("NetworkManager"):
         return
-    wanted = {one.name for one in patient.interfaces}
+    wanted = {one.name for one in target.interfaces}
     try:
         profiles = [path for path in _PROFILES.iterdir() if touches_qdiscs(path, wanted)]
     except PermissionError:
@@ -67,22 +67,22 @@ def touches_qdiscs(profile: Path, devices: set[str]) -> bool:
     return "[tc]" in lines and (not named or not devices or bool(devices & set(named)))
 
 
-def _cilium(patient: Patient) -> Iterator[Finding]:
-    found = [name for name in _CILIUM if name in patient.links]
-    if found:
+def _cilium(target: Target) -> Iterator[Finding]:
+    devices = [name for name in _CILIUM if name in target.links]
+    if devices:
         yield warn(
             "conflicts.cilium",
-            f"Cilium is here ({', '.join(found)}): its programs use bits 0xffff0f00 of the mark, "
+            f"Cilium is here ({', '.join(devices)}): its programs use bits 0xffff0f00 of the mark, "
             "and end the chain of filters on the devices it manages",
             "intercept on devices that Cilium does not manage (its --devices), and keep to marks "
             "within 0xff",
         )
 
 
-def _docker(patient: Patient) -> Iterator[Finding]:
-    if "docker0" not in patient.links:
+def _docker(target: Target) -> Iterator[Finding]:
+    if "docker0" not in target.links:
         return
-    if patient.site is None or "docker0" in patient.intercepting("forward"):
+    if target.site is None or "docker0" in target.intercepting("forward"):
         yield ok("conflicts.docker", "Docker is here; its rules and ours do not meet")
         return
     yield ok(
@@ -92,16 +92,16 @@ def _docker(patient: Patient) -> Iterator[Finding]:
     )
 
 
-def _filters(patient: Patient) -> Iterator[Finding]:
-    names = ["lo", *(one.name for one in patient.interfaces)]
+def _filters(target: Target) -> Iterator[Finding]:
+    names = ["lo", *(one.name for one in target.interfaces)]
     netlink = Netlink()
     try:
         in_front = [
             (name, record)
             for name in names
-            if name in patient.links
+            if name in target.links
             for parent in (CLSACT_INGRESS, CLSACT_EGRESS)
-            for record in netlink.filters(patient.links[name].ifindex, parent)
+            for record in netlink.filters(target.links[name].ifindex, parent)
             if record.prio < PRIO and not is_in_our_place(record)
         ]
     finally:
@@ -122,20 +122,20 @@ def _filter(record: FilterRecord) -> str:
     return f"filter {record.what} {record.name} (prio {record.prio})".replace("  ", " ")
 
 
-def _tcx(patient: Patient) -> Iterator[Finding]:
-    if not patient.privileged:
+def _tcx(target: Target) -> Iterator[Finding]:
+    if not target.privileged:
         text = "tcx programs cannot be listed without CAP_NET_ADMIN"
         yield unseen("conflicts.tcx", text, "run it with sudo to see")
         return
-    for name in ("lo", *(one.name for one in patient.interfaces)):
+    for name in ("lo", *(one.name for one in target.interfaces)):
         try:
-            found = tcx_programs(patient.links[name].ifindex)
+            ids = tcx_programs(target.links[name].ifindex)
         except (TproxyError, KeyError):
             continue
-        if found:
+        if ids:
             yield warn(
                 "conflicts.tcx",
                 f"tcx programs on {name} run before every tc filter (ids "
-                f"{', '.join(map(str, found))})",
+                f"{', '.join(map(str, ids))})",
                 "see `bpftool net`: what they accept (TCX_PASS) does not come to ours",
             )

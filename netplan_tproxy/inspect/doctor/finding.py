@@ -1,4 +1,4 @@
-"""What an examination finds, as values. Pure."""
+"""The findings of ``--doctor`` as values. Pure."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ LEVELS = (OK, WARN, FAIL, UNSEEN)
 
 @dataclass(frozen=True)
 class Finding:
-    """One line: ``code`` is stable, ``advice`` says what to do unless all is well.
+    """One line; ``code`` never changes, ``advice`` says what to do unless the level is ok.
 
-    Levels: ok; warn, it works but a trap is near; fail, it does not or will not work;
-    unseen, it could not be looked at.
+    Levels: ok; warn: it works, but something may break it; fail: it does not work or will
+    not; unseen: it could not be examined.
     """
 
     code: str
@@ -24,48 +24,48 @@ class Finding:
 
     @property
     def group(self) -> str:
-        """What it is about: the part of the code before the dot."""
+        """The group: the part of the code before the dot."""
         return self.code.partition(".")[0]
 
 
 def ok(code: str, text: str) -> Finding:
-    """As it should be."""
+    """Return a finding of level ok."""
     return Finding(code, OK, text)
 
 
 def warn(code: str, text: str, advice: str) -> Finding:
-    """A trap is near."""
+    """Return a finding of level warn."""
     return Finding(code, WARN, text, advice)
 
 
 def fail(code: str, text: str, advice: str) -> Finding:
-    """It does not work, or will not."""
+    """Return a finding of level fail."""
     return Finding(code, FAIL, text, advice)
 
 
 def unseen(code: str, text: str, advice: str = "") -> Finding:
-    """It could not be looked at."""
+    """Return a finding of level unseen."""
     return Finding(code, UNSEEN, text, advice)
 
 
 @dataclass(frozen=True)
 class Report:
-    """A whole examination; ``site`` is the file it was held against, "" without one."""
+    """All findings; ``site`` is the site file that the host was compared with, or ""."""
 
     site: str
     findings: tuple[Finding, ...]
 
     def count(self, level: str) -> int:
-        """How many findings are of a level."""
+        """Return the number of findings of a level."""
         return sum(finding.level == level for finding in self.findings)
 
     @property
     def code(self) -> int:
-        """The exit code: 1 when anything fails."""
+        """The exit code: 1 if anything fails."""
         return 1 if self.count(FAIL) else 0
 
     def as_json(self) -> dict[str, Any]:
-        """Give the body of the JSON document."""
+        """Return the body of the JSON document."""
         return {
             "site": self.site or None,
             "findings": [asdict(finding) for finding in self.findings],

@@ -1,4 +1,4 @@
-"""What the kernel can do: tried where that takes no trace, read where not."""
+"""What the kernel can do: tried where a try leaves no trace, else read."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from netplan_tproxy.datapath import features
 from netplan_tproxy.datapath.programs import program_source
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.probe import require_clsact
 
@@ -18,15 +18,15 @@ _NEEDED, _GROUPS = (5, 7), (6, 6)
 _AS_ROOT = "run it with sudo to see"
 
 
-def examine(patient: Patient) -> list[Finding]:
-    """Look at version, BPF and clsact by trying, BTF, the JIT and lockdown by reading."""
-    tried = _tried() if patient.privileged else [_untried()]
-    return [_version(platform.release()), *tried, _btf(patient), *_jit(), _lockdown()]
+def examine(target: Target) -> list[Finding]:
+    """Try BPF and clsact; read the version, BTF, the JIT and lockdown."""
+    tried = _tried() if target.privileged else [_untried()]
+    return [_version(platform.release()), *tried, _btf(target), *_jit(), _lockdown()]
 
 
 def _version(release: str) -> Finding:
-    found = re.match(r"(\d+)\.(\d+)", release)
-    version = (int(found[1]), int(found[2])) if found else (0, 0)
+    numbers = re.match(r"(\d+)\.(\d+)", release)
+    version = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
     if version < _NEEDED:
         return fail(
             "kernel.version", f"Linux {release}: bpf_sk_assign came with 5.7", "use a newer kernel"
@@ -75,13 +75,13 @@ def _tried() -> list[Finding]:
     return findings
 
 
-def _btf(patient: Patient) -> Finding:
+def _btf(target: Target) -> Finding:
     if (
         Path("/sys/kernel/btf/vmlinux").exists()
         or Path("/proc/1/root/sys/kernel/btf/vmlinux").exists()
     ):
         return ok("kernel.btf", "the kernel describes its types (BTF)")
-    if patient.site is not None and patient.site.fastpath.enabled:
+    if target.site is not None and target.site.fastpath.enabled:
         return fail(
             "kernel.btf", "no BTF, which the fast path needs", "set fastpath: {enabled: false}"
         )

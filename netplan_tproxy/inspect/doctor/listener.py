@@ -1,4 +1,4 @@
-"""Whether the proxy listens, may take foreign addresses, and marks what is its own."""
+"""Whether the proxy listens, is transparent, and marks its own connections."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
 from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, owners, sockets
 from netplan_tproxy.kernel.sockets.listeners import all_listeners, at
@@ -17,32 +17,32 @@ from netplan_tproxy.site.model import Listener, Mark
 _SYN_SENT = 2
 
 
-def examine(patient: Patient) -> list[Finding]:
-    """Look at each listener of the site file, and at whose it is."""
-    if not patient.listeners:
+def examine(target: Target) -> list[Finding]:
+    """Examine each listener of the site file, and the processes that hold it."""
+    if not target.listeners:
         why = "where the proxy should listen is not known without a site file"
         return [unseen("listener.tcp", why)]
     everybody = all_listeners()
     findings = []
-    found: list[Socket] = []
-    for name, listener in patient.listeners:
+    held: list[Socket] = []
+    for name, listener in target.listeners:
         there = at(everybody, name.removesuffix("6"), listener.address, listener.port)
-        found += there[:1]
-        findings.append(judged(name, listener, there, patient.links_by_index))
-    held = owners(one.inode for one in found)
-    pids = {pid: name for holders in held.values() for pid, name in holders}
-    if found and not pids:
+        held += there[:1]
+        findings.append(judged(name, listener, there, target.links_by_index))
+    holders = owners(one.inode for one in held)
+    pids = {pid: name for processes in holders.values() for pid, name in processes}
+    if held and not pids:
         text = "whose the listener is cannot be seen (another user's, or in another pid namespace)"
         findings.append(unseen("listener.loop", text, "run it with sudo to see"))
-    elif found:
-        findings += _loops(patient, found, pids)
+    elif held:
+        findings += _loops(target, held, pids)
     return findings
 
 
 def judged(
     name: str, listener: Listener, there: Sequence[Socket], devices: Mapping[int, str]
 ) -> Finding:
-    """Judge the sockets at the place of a listener, the one that counts first. Pure."""
+    """Judge the sockets at a listener's address and port; the first one gets the packets. Pure."""
     code = f"listener.{name}"
     protocol = name.removesuffix("6")
     if not there:
@@ -73,22 +73,22 @@ def judged(
     return ok(code, f"{protocol} {listener}: a transparent socket listens")
 
 
-def _loops(patient: Patient, found: Sequence[Socket], pids: Mapping[int, str]) -> Iterator[Finding]:
+def _loops(target: Target, held: Sequence[Socket], pids: Mapping[int, str]) -> Iterator[Finding]:
     who = ", ".join(sorted({f"{name} (pid {pid})" for pid, name in pids.items()}))
-    site = patient.site
+    site = target.site
     users = set(resolve_users(site.policy.bypass_users).values()) if site else set()
-    if any(one.uid in users for one in found):
+    if any(one.uid in users for one in held):
         yield ok("listener.loop", f"{who}: what its user sends is left alone")
         return
     if site and any(_in_cgroup(pid, site.policy.bypass_cgroups) for pid in pids):
         yield ok("listener.loop", f"{who}: what its cgroup sends is left alone")
         return
-    marks = (patient.bypass_mark, *(site.policy.bypass_marks if site else ()))
-    yield marking(who, marks, list(_own(pids, {one.port for one in found})))
+    marks = (target.bypass_mark, *(site.policy.bypass_marks if site else ()))
+    yield marking(who, marks, list(_own(pids, {one.port for one in held})))
 
 
 def marking(who: str, marks: Sequence[Mark], own: Sequence[Socket]) -> Finding:
-    """Judge a proxy by the connections that it has made itself. Pure."""
+    """Judge a proxy by the marks on its own connections. Pure."""
     named = " or ".join(map(str, marks))
     advice = (
         f"let the proxy mark its own connections {named} (SO_MARK), or name its user below "
@@ -116,7 +116,7 @@ def _own(pids: Mapping[int, str], ports: set[int]) -> Iterator[Socket]:
     for family in (socket.AF_INET, socket.AF_INET6):
         for one in sockets("tcp", family, ESTABLISHED, _SYN_SENT):
             mine = f"socket:[{one.inode}]" in inodes
-            # An accepted one has its listener's port, or its transparency.
+            # An accepted socket has its listener's port, or is transparent too.
             if mine and not one.transparent and one.port not in ports and not _near(one.remote):
                 yield one
 

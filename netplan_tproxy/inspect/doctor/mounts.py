@@ -5,22 +5,22 @@ from __future__ import annotations
 from pathlib import Path
 
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, warn
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.bpf import bpffs
 from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
 
 _BPFFS = "/sys/fs/bpf"
 
 
-def examine(patient: Patient) -> list[Finding]:
-    """Look for bpffs, cgroup2 and a /run that is gone after a reboot."""
-    return [_bpffs(), _cgroup(patient), _run()]
+def examine(target: Target) -> list[Finding]:
+    """Look for bpffs and cgroup2, and whether /run is a tmpfs."""
+    return [_bpffs(), _cgroup(target), _run()]
 
 
 def _bpffs() -> Finding:
-    found = bpffs.find_root(_BPFFS)
-    if found:
-        return ok("mounts.bpffs", f"bpffs at {found}")
+    root = bpffs.find_root(_BPFFS)
+    if root:
+        return ok("mounts.bpffs", f"bpffs at {root}")
     if not Path(_BPFFS).is_dir():
         return fail(
             "mounts.bpffs",
@@ -30,8 +30,8 @@ def _bpffs() -> Finding:
     return ok("mounts.bpffs", f"no bpffs at {_BPFFS} yet: an apply mounts one")
 
 
-def _cgroup(patient: Patient) -> Finding:
-    site = patient.site
+def _cgroup(target: Target) -> Finding:
+    site = target.site
     needs = site is not None and bool(site.policy.bypass_cgroups or site.fastpath.enabled)
     root = cgroup_root()
     if root is not None:

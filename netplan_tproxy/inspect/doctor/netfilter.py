@@ -10,51 +10,51 @@ from operator import or_
 from typing import Any
 
 from netplan_tproxy.inspect.doctor.finding import Finding, ok, unseen, warn
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.host.netfilter import Ruleset, read_ruleset
 from netplan_tproxy.site.model import Mark
 
 _ALL = 0xFFFFFFFF
-# After lo's tc filters have set the mark and before the routing decision: who changes it
-# there takes the packet from us. Elsewhere it is done with, or not set yet.
+# The hook between lo's tc filters, which set the mark, and the routing decision, which uses it.
+# In other hooks the mark is not set yet, or not needed any more.
 _HOOK = "prerouting"
 _META_MARK = {"meta": {"key": "mark"}}
 _SET_MARK = re.compile(r"--(set-xmark|set-mark|and-mark|restore-mark)(?: (\w+)(?:/(\w+))?)?")
 
 
-def examine(patient: Patient) -> list[Finding]:
+def examine(target: Target) -> list[Finding]:
     """Read the ruleset and judge it."""
-    if not patient.privileged:
+    if not target.privileged:
         text = "nftables and iptables cannot be read without CAP_NET_ADMIN"
         return [unseen("netfilter.marks", text, "run it with sudo to see")]
     ruleset = read_ruleset()
     missing = [
         unseen("netfilter.marks", why, "apt install nftables to see") for why in ruleset.unread
     ]
-    return [*missing, *judged(patient, ruleset)]
+    return [*missing, *judged(target, ruleset)]
 
 
-def judged(patient: Patient, ruleset: Ruleset) -> Iterator[Finding]:
+def judged(target: Target, ruleset: Ruleset) -> Iterator[Finding]:
     """Judge a ruleset. Pure."""
-    bad = [*_rewriting(ruleset, patient.intercept_mark)]
+    bad = [*_rewriting(ruleset, target.intercept_mark)]
     for where in bad:
         yield warn(
             "netfilter.marks",
-            f"{where} writes over bits of {patient.intercept_mark} before packets are routed: "
+            f"{where} writes over bits of {target.intercept_mark} before packets are routed: "
             "what it meets does not get to the proxy",
             "let it change its own bits alone (mark and MASK or VALUE), or choose other bits for "
             "marks.intercept in the site file",
         )
     if not bad:
-        yield ok("netfilter.marks", f"nothing writes over {patient.intercept_mark} on the way")
-    for chain in _closed_inputs(ruleset, patient.intercept_mark):
+        yield ok("netfilter.marks", f"nothing writes over {target.intercept_mark} on the way")
+    for chain in _closed_inputs(ruleset, target.intercept_mark):
         yield warn(
             "netfilter.input",
             f"{chain} drops what no rule accepts, and no rule accepts our mark: intercepted "
             "packets go through it with their original ports",
-            f"accept them: {_accepting(patient.intercept_mark, chain)}",
+            f"accept them: {_accepting(target.intercept_mark, chain)}",
         )
-    many = len(patient.intercepting("output")) > 1
+    many = len(target.intercepting("output")) > 1
     for where, spared in _reverse_paths(ruleset):
         if many or not spared:
             yield warn(
@@ -62,7 +62,7 @@ def judged(patient: Patient, ruleset: Ruleset) -> Iterator[Finding]:
                 f"{where} drops packets from an unlikely source, as intercepted ones are: they "
                 "come in by lo"
                 + (", and replies to bound clients by other uplinks" if many else ""),
-                f"let it accept our mark first ({_accepting(patient.intercept_mark, where)}), or "
+                f"let it accept our mark first ({_accepting(target.intercept_mark, where)}), or "
                 "take it away (firewalld: IPv6_rpfilter=no)",
             )
     for where in _other_proxies(ruleset):
@@ -80,8 +80,8 @@ def _accepting(mark: Mark, chain: str) -> str:
 
 
 def _chains(ruleset: Ruleset) -> dict[tuple[str, str, str], Mapping[str, Any]]:
-    found = [item["chain"] for item in ruleset.nft if "chain" in item]
-    return {(one["family"], one["table"], one["name"]): one for one in found}
+    chains = [item["chain"] for item in ruleset.nft if "chain" in item]
+    return {(one["family"], one["table"], one["name"]): one for one in chains}
 
 
 def _rules(ruleset: Ruleset) -> Iterator[tuple[Mapping[str, Any], tuple[str, str, str]]]:
@@ -98,7 +98,7 @@ def _name(place: tuple[str, str, str]) -> str:
 def _rewriting(ruleset: Ruleset, ours: Mark) -> Iterator[str]:
     chains = _chains(ruleset)
     for rule, place in _rules(ruleset):
-        # A chain without a hook is jumped to, perhaps from there.
+        # A chain without a hook may be reached from that hook by a jump.
         if chains.get(place, {}).get("hook", _HOOK) == _HOOK:
             for statement in rule.get("expr", ()):
                 if _changed(statement) & ours.mask:
@@ -109,7 +109,7 @@ def _rewriting(ruleset: Ruleset, ours: Mark) -> Iterator[str]:
 
 
 def _changed(statement: Any) -> int:
-    """Give the bits of the mark that a statement of nft changes."""
+    """Return the bits of the mark that a statement of nft changes."""
     mangle = statement.get("mangle") if isinstance(statement, dict) else None
     if not mangle or mangle.get("key") != _META_MARK:
         return 0
@@ -117,7 +117,7 @@ def _changed(statement: Any) -> int:
 
 
 def _kept(value: Any) -> int:
-    """Give the bits of the mark that an expression for its new value leaves as they are."""
+    """Return the bits of the mark that an expression leaves as they are."""
     if value == _META_MARK:
         return _ALL
     if not isinstance(value, dict) or len(value) != 1:
@@ -132,11 +132,11 @@ def _kept(value: Any) -> int:
 
 
 def _legacy_changes(line: str) -> int:
-    """Give the bits of the mark that an iptables rule changes."""
-    found = _SET_MARK.search(line)
-    if found is None or not ("-j MARK" in line or "-j CONNMARK --restore" in line):
+    """Return the bits of the mark that an iptables rule changes."""
+    option = _SET_MARK.search(line)
+    if option is None or not ("-j MARK" in line or "-j CONNMARK --restore" in line):
         return 0
-    how, value, mask = found[1], found[2], found[3]
+    how, value, mask = option[1], option[2], option[3]
     if how == "restore-mark":
         given = re.findall(r"--(?:mask|nfmask|ctmask) (\w+)", line)
         return reduce(or_, (int(word, 16) for word in given)) if given else _ALL
@@ -158,7 +158,7 @@ def _closed_inputs(ruleset: Ruleset, ours: Mark) -> Iterator[str]:
 
 
 def _reverse_paths(ruleset: Ruleset) -> Iterator[tuple[str, bool]]:
-    """Yield the rules that check sources, and whether what carries a mark is spared before."""
+    """Yield the rules that check sources, and whether marked packets are accepted before."""
     spared = set()
     for rule, place in _rules(ruleset):
         text = json.dumps(rule.get("expr", ()))

@@ -9,7 +9,7 @@ from pathlib import Path
 from netplan_tproxy.datapath.host import Facts
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
 from netplan_tproxy.reconcile.preflight import require_facts
@@ -18,37 +18,37 @@ _STRICT = 1
 Read = Callable[[str], int]
 
 
-def examine(patient: Patient) -> list[Finding]:
-    """Look at the interfaces and names of the site file, then at the sysctls."""
+def examine(target: Target) -> list[Finding]:
+    """Examine the interfaces, users and cgroups of the site file, then the sysctls."""
     findings = [_writable()]
-    if patient.site is None:
+    if target.site is None:
         why = "which interfaces and directions matter is not known without a site file"
         return [*findings, unseen("network.interfaces", why)]
-    policy = patient.site.policy
+    policy = target.site.policy
     facts = Facts(
-        dict(patient.links),
+        dict(target.links),
         resolve_users(policy.bypass_users),
         resolve_cgroups(policy.bypass_cgroups),
     )
     try:
-        require_facts(patient.site, facts)
+        require_facts(target.site, facts)
     except TproxyError as refusal:
         lines = str(refusal).splitlines()
         for line in lines:
             text = line.removesuffix("; nothing was touched")
             findings.append(fail("network.interfaces", text, "correct the site file"))
     else:
-        names = ", ".join(one.name for one in patient.interfaces)
+        names = ", ".join(one.name for one in target.interfaces)
         findings.append(ok("network.interfaces", f"{names}: there, and fit to be intercepted"))
-    return [*findings, *traps(patient, _number, _best_uplink())]
+    return [*findings, *traps(target, _number, _best_uplink())]
 
 
-def traps(patient: Patient, read: Read, best: str) -> Iterator[Finding]:
-    """Give the traps of the IPv4 sysctls as ``read`` shows them; ``best`` is the main uplink.
+def traps(target: Target, read: Read, best: str) -> Iterator[Finding]:
+    """Return findings on the sysctls that ``read`` shows; ``best`` is the main uplink. Pure.
 
-    Pure. Those that are a site file's own are read as it will set them.
+    Sysctls of the site file count as it will set them.
     """
-    site = patient.site
+    site = target.site
     set_there = dict(site.sysctls) if site else {}
 
     def conf(name: str, device: str) -> int:
@@ -59,12 +59,12 @@ def traps(patient: Patient, read: Read, best: str) -> Iterator[Finding]:
     def either(name: str, device: str) -> int:
         return max(conf(name, "all"), conf(name, device))
 
-    if any(name in {"tcp", "udp"} for name, _ in patient.listeners):
+    if any(name in {"tcp", "udp"} for name, _ in target.listeners):
         yield _accept_local(either)
-        yield _reverse_path(patient, either, best)
-        yield from _behind(patient, either, read)
-    forwards = patient.intercepting("forward")
-    if forwards and any(name.endswith("6") for name, _ in patient.listeners):
+        yield _reverse_path(target, either, best)
+        yield from _behind(target, either, read)
+    forwards = target.intercepting("forward")
+    if forwards and any(name.endswith("6") for name, _ in target.listeners):
         yield _forwarding6(read)
 
 
@@ -78,10 +78,10 @@ def _accept_local(either: Callable[[str, str], int]) -> Finding:
     )
 
 
-def _reverse_path(patient: Patient, either: Callable[[str, str], int], best: str) -> Finding:
+def _reverse_path(target: Target, either: Callable[[str, str], int], best: str) -> Finding:
     strict = [
         name
-        for name in patient.intercepting("output")
+        for name in target.intercepting("output")
         if either("rp_filter", name) == _STRICT and name != best
     ]
     if strict:
@@ -95,8 +95,8 @@ def _reverse_path(patient: Patient, either: Callable[[str, str], int], best: str
     return ok("network.rp_filter", "reverse path filtering lets the replies through")
 
 
-def _behind(patient: Patient, either: Callable[[str, str], int], read: Read) -> Iterator[Finding]:
-    forwards = patient.intercepting("forward")
+def _behind(target: Target, either: Callable[[str, str], int], read: Read) -> Iterator[Finding]:
+    forwards = target.intercepting("forward")
     if not forwards:
         return
     trapped = [
@@ -157,13 +157,13 @@ def _number(path: str) -> int:
 
 
 def _best_uplink() -> str:
-    """Give the device of the IPv4 default route with the least metric; "" without one."""
+    """Return the device of the IPv4 default route with the least metric; "" without one."""
     text = Path("/proc/thread-self/net/route").read_text(encoding="ascii")
     return best_uplink(text)
 
 
 def best_uplink(text: str) -> str:
-    """Find it in /proc/net/route (Iface Destination Gateway Flags … Metric Mask). Pure."""
+    """Read it from /proc/net/route (Iface Destination Gateway Flags … Metric Mask). Pure."""
     rows = [line.split() for line in text.splitlines()[1:]]
     defaults = [(int(row[6]), row[0]) for row in rows if row[1] == row[7] == "00000000"]
     return min(defaults, default=(0, ""), key=lambda pair: pair[0])[1]

@@ -1,4 +1,4 @@
-"""Whether this process may do what an apply does."""
+"""Whether this process has the rights that an apply needs."""
 
 from __future__ import annotations
 
@@ -7,15 +7,15 @@ from pathlib import Path
 
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.host.capabilities import require_privileges
 
 _EVERYBODY = 4294967295
 
 
-def examine(patient: Patient) -> list[Finding]:
-    """Look at capabilities and the user namespace."""
-    del patient
+def examine(target: Target) -> list[Finding]:
+    """Examine capabilities and the user namespace."""
+    del target
     findings = []
     missing = missing_capabilities()
     if not missing:
@@ -48,7 +48,7 @@ def examine(patient: Patient) -> list[Finding]:
 
 
 def missing_capabilities() -> str:
-    """Name what an apply needs and this process lacks; "" when it has all."""
+    """Return the capabilities that an apply needs and this process lacks, as text; "" if none."""
     try:
         require_privileges()
     except TproxyError as refusal:

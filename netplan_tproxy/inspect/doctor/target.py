@@ -1,4 +1,4 @@
-"""What is examined: this host, and the site file it is held against."""
+"""What is examined: this host, and the site file that it is compared with."""
 
 from __future__ import annotations
 
@@ -9,16 +9,16 @@ from netplan_tproxy.datapath.programs import places
 from netplan_tproxy.kernel.netlink.routing import Link
 from netplan_tproxy.site.model import Interface, Listener, Mark, Site
 
-# What the site file says by default (marks in docs/site-yaml.md).
+# The defaults of the site file (marks in docs/site-yaml.md).
 _INTERCEPT, _BYPASS = Mark(0x1, 0x1), Mark(0x2, 0x2)
 ALL_PROGRAMS = ("lo_ingress", "lo_egress", "wan_ingress", "wan_egress", "lan_ingress")
 
 
 @dataclass(frozen=True)
-class Patient:
-    """A host and a site; without a site file the defaults, and no interface and listener.
+class Target:
+    """A host and its site file; without one default marks, no interface, no listener.
 
-    ``privileged``: holds the capabilities that an apply needs.
+    ``privileged``: this process has the capabilities that an apply needs.
     """
 
     site: Site | None = None
@@ -32,7 +32,7 @@ class Patient:
 
     @property
     def bypass_mark(self) -> Mark:
-        """The mark of what is left alone."""
+        """The mark of what is bypassed."""
         return self.site.bypass_mark if self.site else _BYPASS
 
     @property
@@ -47,7 +47,7 @@ class Patient:
         return tuple(one for one in there if one.name in self.links)
 
     def intercepting(self, direction: str) -> list[str]:
-        """Name the interfaces that intercept ``output`` or ``forward``."""
+        """Return the names of the interfaces that intercept ``output`` or ``forward``."""
         return [one.name for one in self.interfaces if direction in one.intercept]
 
     @property

@@ -1,4 +1,4 @@
-"""What an apply needs besides the kernel: bcc, libbpf, headers; and that they fit together."""
+"""What an apply needs besides the kernel: bcc, libbpf and headers that fit together."""
 
 from __future__ import annotations
 
@@ -8,21 +8,21 @@ from pathlib import Path
 from netplan_tproxy.datapath import features
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen
-from netplan_tproxy.inspect.doctor.target import Patient
+from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.bpf import libbpf
 
 _HEADERS = Path("/usr/include/linux/pkt_cls.h")
 
 
-def examine(patient: Patient) -> list[Finding]:
+def examine(target: Target) -> list[Finding]:
     """Look for each, then compile and load the programs and drop them."""
     findings = [_libbpf(), _bcc(), _headers()]
     if any(finding.level == "fail" for finding in findings):
         return findings
-    if not patient.privileged:
+    if not target.privileged:
         said = "compiling and loading was not tried: that takes CAP_BPF"
         return [*findings, unseen("tools.programs", said, "run it with sudo to see")]
-    return [*findings, _programs(patient.programs)]
+    return [*findings, _programs(target.programs)]
 
 
 def _libbpf() -> Finding:
@@ -34,19 +34,19 @@ def _libbpf() -> Finding:
 
 
 def _bcc() -> Finding:
-    found = importlib.util.find_spec("bcc")
-    if found is None:
+    spec = importlib.util.find_spec("bcc")
+    if spec is None:
         return fail(
             "tools.bcc",
             "this Python finds no bcc",
             "apt install python3-bpfcc, and use /usr/bin/python3 or a venv with "
             "--system-site-packages",
         )
-    there = [Path(place) for place in found.submodule_search_locations or ()]
+    there = [Path(place) for place in spec.submodule_search_locations or ()]
     if not any((place / "libbcc.py").exists() for place in there):
         return fail(
             "tools.bcc",
-            f"the bcc that this Python finds ({found.origin}) is another program, of PyPI",
+            f"the bcc that this Python finds ({spec.origin}) is another program, of PyPI",
             "pip uninstall bcc, and apt install python3-bpfcc",
         )
     return ok("tools.bcc", "bcc is found")
