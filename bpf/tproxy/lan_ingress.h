@@ -51,7 +51,7 @@ static __always_inline u32 judge_forwarded(struct __sk_buff *skb, u32 l2, struct
 	if (outcome != GO_ON)
 		return outcome;
 	/* This host's own services are found as sockets too: ask for the route first. */
-	outcome = check_route(skb, p);
+	outcome = check_route(skb, &p->key, p->v6);
 	if (outcome != GO_ON)
 		return outcome;
 	/* Seen in passing (a bridge's port, a promiscuous device), or sent to all of the
