@@ -106,7 +106,9 @@ static __always_inline int intercept_forwarded(struct __sk_buff *skb, u32 l2)
 	case OUT_REFUSED:
 		return answer_refused(skb, &p, false);
 	case OUT_LOCAL:
-		remember_visitor(skb, &p);   /* the answer may leave by an interface with output */
+	case OUT_NOT_FORWARDING:   /* it may be for this host: the lookup does not get to that */
+		/* The answer may leave by an interface with output. */
+		remember_visitor(skb, &p);
 		return tc_action(outcome);
 	default:
 		return tc_action(outcome);
