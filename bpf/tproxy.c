@@ -37,6 +37,7 @@
 #include "tproxy/sockets.h"
 #include "tproxy/listener.h"
 #include "tproxy/route.h"
+#include "tproxy/sender.h"
 #include "tproxy/recent.h"
 #include "tproxy/clients.h"
 #include "tproxy/visitors.h"

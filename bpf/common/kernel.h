@@ -7,4 +7,6 @@
  * socket (BPF_TCP_LISTEN and so on) come with BCC's own <linux/bpf.h>. */
 #define AF_INET   2
 #define AF_INET6 10
+#define AF_PACKET 17
 #define SOCK_STREAM 1
+#define SOCK_RAW 3

@@ -51,7 +51,7 @@ static __always_inline u32 judge_forwarded(struct __sk_buff *skb, u32 l2, struct
 	if (outcome != GO_ON)
 		return outcome;
 	/* This host's own services are found as sockets too: ask for the route first. */
-	outcome = check_route(skb, p);
+	outcome = check_route(skb, &p->key, p->v6);
 	if (outcome != GO_ON)
 		return outcome;
 	/* Seen in passing (a bridge's port, a promiscuous device), or sent to all of the
@@ -106,7 +106,9 @@ static __always_inline int intercept_forwarded(struct __sk_buff *skb, u32 l2)
 	case OUT_REFUSED:
 		return answer_refused(skb, &p, false);
 	case OUT_LOCAL:
-		remember_visitor(skb, &p);   /* the answer may leave by an interface with output */
+	case OUT_NOT_FORWARDING:   /* it may be for this host: the lookup does not get to that */
+		/* The answer may leave by an interface with output. */
+		remember_visitor(skb, &p);
 		return tc_action(outcome);
 	default:
 		return tc_action(outcome);

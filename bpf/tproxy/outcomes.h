@@ -33,6 +33,8 @@ enum outcome {
 	OUT_TIME_WAIT,         /* the proxy's socket is in TIME_WAIT: it is reset */
 	OUT_ICMP,              /* an ICMP error about a packet of the proxy's, given to it */
 	OUT_UNCONFIGURED,      /* there is no configuration yet: left alone */
+	OUT_OTHER_NAMESPACE,   /* of a socket of another network namespace (macvlan, ipvlan) */
+	OUT_PACKET_SOCKET,     /* a frame of a packet socket's */
 	OUT_MAX
 };
 

@@ -4,30 +4,6 @@
 /* What is remembered of a packet that this host's own sockets send: TCP sockets know it
  * themselves, as long as there are any. */
 
-/* The full socket that sent the packet; NULL: there is none, or it is not the sender's own.
- *
- * Some segments leave in the name of a socket that is gone, or in TIME_WAIT: resets by a
- * listener that has the port now, or by a control socket of the kernel, which is a raw one;
- * acknowledgements, before Linux 6.13, by a control socket too. The ports tell nothing: the
- * kernel takes a socket's own port away (src_port is 0) before it sends the reset of one that
- * was closed with SO_LINGER 0 or with data unread, or was disconnected. */
-static __always_inline struct bpf_sock *sending_socket(struct __sk_buff *skb,
-							const struct packet *p)
-{
-	struct bpf_sock *sk = skb->sk;
-
-	if (sk)
-		sk = bpf_sk_fullsock(sk);
-	if (sk && p->key.proto == IPPROTO_TCP
-	    && (sk->protocol != IPPROTO_TCP || sk->type != SOCK_STREAM
-		|| sk->state == BPF_TCP_LISTEN))
-		sk = NULL;
-	/* The verifier wants to see the pointer itself compared with NULL, and not what the
-	 * compiler knows of the conditions above. */
-	asm volatile("" : "+r"(sk));
-	return sk;
-}
-
 static __always_inline bool has_same_destination(const struct socket_verdict *kept,
 						 const struct packet *p)
 {

@@ -1,24 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* Whether a packet from behind goes on through this host, as its routing table says.
- * Returns GO_ON if it does, else the reason why not. */
-static __always_inline u32 check_route(struct __sk_buff *skb, const struct packet *p)
+/* Whether a packet with this key that comes in by the device goes on through this host, as its
+ * routing table says. Returns GO_ON if it does, else the reason why not. */
+static __always_inline u32 check_route(struct __sk_buff *skb, const struct flow_key *k, u32 v6)
 {
 	struct bpf_fib_lookup fib = {.ifindex = skb->ifindex};
 
-	if (p->v6) {
+	if (v6) {
 		fib.family = AF_INET6;
-		__builtin_memcpy(fib.ipv6_src, p->key.saddr, 16);
-		__builtin_memcpy(fib.ipv6_dst, p->key.daddr, 16);
+		__builtin_memcpy(fib.ipv6_src, k->saddr, 16);
+		__builtin_memcpy(fib.ipv6_dst, k->daddr, 16);
 	} else {
 		fib.family = AF_INET;
-		fib.ipv4_src = p->key.saddr[3];
-		fib.ipv4_dst = p->key.daddr[3];
+		fib.ipv4_src = k->saddr[3];
+		fib.ipv4_dst = k->daddr[3];
 	}
-	fib.l4_protocol = p->key.proto;
-	fib.sport = p->key.sport;
-	fib.dport = p->key.dport;
+	fib.l4_protocol = k->proto;
+	fib.sport = k->sport;
+	fib.dport = k->dport;
 	switch (bpf_fib_lookup(skb, &fib, sizeof(fib), 0)) {
 	case BPF_FIB_LKUP_RET_SUCCESS:
 	case BPF_FIB_LKUP_RET_NO_NEIGH:      /* the next hop is still to be resolved */

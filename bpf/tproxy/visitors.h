@@ -11,6 +11,8 @@ static __always_inline void remember_visitor(struct __sk_buff *skb, struct packe
 
 	if (p->key.proto != IPPROTO_UDP || p->fragment == LATER_FRAGMENT)
 		return;
+	if (p->l2 == ETHERNET && skb->pkt_type == PKT_OTHERHOST)
+		return;   /* seen in passing: for another machine, or a macvlan */
 	reverse_key(&answer, &p->key);
 	/* Not while the flow has a verdict: a forged answer would set it free. */
 	if (tracked.lookup(&answer) || inbound.lookup(&answer))

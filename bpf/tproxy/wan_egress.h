@@ -38,11 +38,15 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 	outcome = parse_packet(skb, l2, p);
 	if (outcome != GO_ON)
 		return outcome;
+	if (is_from_packet_socket(skb))
+		return OUT_PACKET_SOCKET;
 	sk = sending_socket(skb, p);
 	if (sk && p->key.proto != IPPROTO_TCP && sk->protocol == IPPROTO_UDP)
 		f->owner = read_owner(skb);
 
 	recalled = recall_outgoing(skb, p, sk, f);
+	if (recalled == GO_ON && sk && is_of_other_namespace(skb, p, sk))
+		return OUT_OTHER_NAMESPACE;
 	outcome = decide(skb, p, c, f, recalled, true);
 	if (p->fragment)
 		return outcome;

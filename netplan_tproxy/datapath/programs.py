@@ -24,7 +24,7 @@ OUTCOMES = (
     "vlan", "forwarded", "local", "not_forwarding", "untracked", "not_named", "bypass_mark",
     "bypass_address", "bypass_from", "bypass_to", "bypass_port", "bypass_user",
     "bypass_cgroup", "malformed", "fragment", "fragment_dropped", "no_memory", "no_listener",
-    "assign_failed", "time_wait", "icmp", "unconfigured",
+    "assign_failed", "time_wait", "icmp", "unconfigured", "other_namespace", "packet_socket",
 )  # fmt: skip
 
 # ARPHRD numbers (linux/if_arp.h) of devices with an Ethernet header, and with none.

@@ -132,8 +132,8 @@ class Model:
             counted += ((given.ifindex, "intercepted"),)
         mark = given.mark
         cb = (0, *given.cb[1:]) if given.cb[0] == AGAIN else given.cb
-        if outcome == "local":
-            self._welcome(found)
+        if outcome in {"local", "not_forwarding"}:
+            self._welcome(given, found)
         if outcome in {"intercepted", "new"}:
             value, mask = self.setting.intercept_mark
             return Verdict(OK, counted, mark & ~mask | value, cb)
@@ -239,13 +239,17 @@ class Model:
     def _wan_ingress(self, given: Input, found: Packet | str) -> Verdict:
         if _from_us(given):
             return Verdict(OK, (), given.mark, (0, *given.cb[1:]))
-        self._welcome(found)
+        self._welcome(given, found)
         return Verdict(UNSPEC, (), given.mark, given.cb)
 
-    def _welcome(self, found: Packet | str) -> None:
+    def _welcome(self, given: Input, found: Packet | str) -> None:
         """What somebody sends to a socket of this host, before this host spoke to them."""
         if isinstance(found, str) or found.later_fragment or found.flow.protocol != UDP:
             return
+        if not given.program.endswith("_l3"):
+            target = given.frame[:6]
+            if not target[0] & 1 and target != self.macs[given.ifindex]:
+                return  # for another machine of the link
         ours = found.flow.turned()
         where = _LOOPBACK_6 if ours.v6 else _LOOPBACK_4
         to_socket = (ours.source, ours.source_port) == (where, LISTENING) and self._listens(ours)

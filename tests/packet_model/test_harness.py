@@ -19,11 +19,11 @@ from tests.packet_model.stage import LOCAL, Stage
 _OUT_OF_REACH = {
     "wan_egress": {
         "reply", "new", "local", "not_forwarding", "bypass_cgroup", "no_memory", "no_listener",
-        "assign_failed", "time_wait", "icmp", "unconfigured",
+        "assign_failed", "time_wait", "icmp", "unconfigured", "other_namespace", "packet_socket",
     },
     "lan_ingress": {
         "intercepted", "reply", "new", "forwarded", "bypass_user", "bypass_cgroup", "no_memory",
-        "time_wait", "icmp", "unconfigured",
+        "time_wait", "icmp", "unconfigured", "other_namespace", "packet_socket",
     },
 }  # fmt: skip
 

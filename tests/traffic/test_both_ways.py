@@ -62,6 +62,42 @@ def test_this_host_takes_those_behind_it_for_the_far_end_of_its_own_connections(
     assert added["lan0", "new"] == 1
 
 
+@pytest.fixture(params=["both", "IPv4", "IPv6", "neither"])
+def forwarded(host: Applied, request: pytest.FixtureRequest) -> Iterator[None]:
+    """What is forwarded; the kernel says of the rest that it is not, whoever it is for."""
+    families = {"net.ipv4.ip_forward": "IPv4", "net.ipv6.conf.all.forwarding": "IPv6"}
+    for name, family in families.items():
+        host.lab.host.sysctl(name, int(request.param in {"both", family}))
+    yield
+    for name in families:
+        host.lab.host.sysctl(name, 1)
+
+
+@pytest.mark.usefixtures("forwarded")
+@pytest.mark.parametrize("size", [10, 4000], ids=["whole", "fragments"])
+@pytest.mark.parametrize("visitor", ["net", "lan"])
+def test_this_hosts_own_services_answer_whether_it_forwards_or_not(
+    host: Applied, family: Family, udp: socket.socket, visitor: str, size: int
+) -> None:
+    device, address = ("wan0", family.host) if visitor == "net" else ("lan0", family.gate)
+    with (
+        host.lab.host.socket(family.number, DGRAM) as server,
+        host.namespace(visitor).socket(family.number, DGRAM) as near,
+        counting(host) as added,
+    ):
+        server.bind((address, 5300))
+        near.settimeout(1)
+        for _ in range(2):
+            near.sendto(bytes(size), (address, 5300))
+            data, client = server.recvfrom(65536)
+            server.sendto(data, client)
+            assert near.recv(65536) == bytes(size)
+        udp.settimeout(0)
+        with pytest.raises(BlockingIOError):
+            udp.recv(1)
+    assert added[device, "new"] == 0
+
+
 @pytest.mark.parametrize("size", [10, 4000], ids=["whole", "fragments"])
 @pytest.mark.parametrize("where", ["gate", "host"], ids=["lan0", "wan0"])
 def test_this_hosts_own_services_answer_those_behind_it(
