@@ -12,9 +12,10 @@ from typing import NamedTuple
 import pytest
 
 from tests.lab import Capture, Namespace
+from tests.lab.counters import counting
 from tests.traffic.frames import SYN, datagram, frame, ip_packet, mac_of, sender_of, tcp_segment
 from tests.traffic.sockets import answer, leaks, listener, receive
-from tests.traffic.support import UNBOUND, V4, Applied, Family, counting
+from tests.traffic.support import UNBOUND, V4, Applied, Family
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 DGRAM = socket.SOCK_DGRAM
