@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import socket
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
@@ -12,23 +10,30 @@ from netplan_tproxy.kernel.netlink.route_get import way_to
 from netplan_tproxy.kernel.netlink.routing import Link
 from netplan_tproxy.kernel.sockets import listeners
 from netplan_tproxy.kernel.sockets.diag import Socket
-from netplan_tproxy.site.model import Listener, Site
+from netplan_tproxy.site.caution import warnings
+from netplan_tproxy.site.model import AF_INET, AF_INET6, Listener, Site
 
 # Addresses that nothing is sent to: only the way there is asked for.
-_FAR = {4: "1.1.1.1", 6: "2606:4700:4700::1111"}
-_GLOBAL = "00"  # the scope in /proc/net/if_inet6 (include/net/ipv6.h, IPV6_ADDR_SCOPE_MASK)
+_FAR = {AF_INET: "1.1.1.1", AF_INET6: "2606:4700:4700::1111"}
 _DOWN = {
     "drop": "is refused until somebody does",
     "bypass": "goes out directly until somebody does",
 }
 
 
-def surprises(site: Site, links: Mapping[str, Link]) -> list[str]:
-    """Give them for people. Raises KernelError where the kernel can't be asked."""
+def surprises(site: Site, links: Mapping[str, Link], *, listening: bool = True) -> list[str]:
+    """Give them for people; ``listening``: look at the listeners too.
+
+    Raises KernelError where the kernel can't be asked.
+    """
+    names = {link.ifindex: name for name, link in links.items()}
+    out = {family: _way_out(target, names) for family, target in _FAR.items()}
+    routed = [family for family, device in out.items() if device]
     return [
-        *_listening(site),
+        *(str(warning) for warning in warnings(site, routed)),
+        *(_listening(site) if listening else ()),
         *_forwarding(site, links),
-        *_left_alone(site, links),
+        *_not_named(site, out),
     ]
 
 
@@ -75,20 +80,16 @@ def _forwarding(site: Site, links: Mapping[str, Link]) -> Iterator[str]:
                 )
 
 
-def _left_alone(site: Site, links: Mapping[str, Link]) -> Iterator[str]:
-    """Name the traffic that the file does not speak of."""
+def _not_named(site: Site, out: Mapping[int, str]) -> Iterator[str]:
+    """Name the devices that default routes leave by, and that the file does not know."""
     named = {one.name for one in site.interfaces if "output" in one.intercept}
-    names = {link.ifindex: name for name, link in links.items()}
-    v6 = any(site.proxy.listeners[name] for name in ("tcp6", "udp6"))
-    if not v6 and any(one in named for one in _with_ipv6(Path("/proc/thread-self/net/if_inet6"))):
-        missing = "tcp6" if site.proxy.tcp else "udp6"
-        yield f"IPv6 is left alone: this host has it, and the file has no proxy.{missing}"
-    for version in (4, *([6] if v6 else ())):
-        device = _way_out(_FAR[version], names)
-        if named and device and device not in named:
-            family = "" if version == 4 else "IPv6 "  # noqa: PLR2004
+    served = {AF_INET: ("tcp", "udp"), AF_INET6: ("tcp6", "udp6")}
+    for family, device in out.items():
+        listens = any(site.proxy.listeners[name] for name in served[family])
+        if named and listens and device and device not in named:
+            version = "IPv6 " if family == AF_INET6 else ""
             yield (
-                f"the {family}default route leaves by {device}, which the file does not name: "
+                f"the {version}default route leaves by {device}, which the file does not name: "
                 "what goes there is left alone"
             )
 
@@ -99,15 +100,3 @@ def _way_out(target: str, names: Mapping[int, str]) -> str:
     except KernelError:  # a family that this host does not have
         return ""
     return names.get(way.ifindex, "") if way.type == "unicast" else ""
-
-
-def _with_ipv6(table: Path) -> Iterator[str]:
-    """Name the interfaces with a global IPv6 address (proc(5), /proc/net/if_inet6)."""
-    try:
-        lines = table.read_text(encoding="ascii").splitlines()
-    except OSError:  # IPv6 is not there
-        return
-    for line in lines:
-        address, _, _, scope, _, name = line.split()
-        if scope == _GLOBAL and address != socket.inet_pton(socket.AF_INET6, "::1").hex():
-            yield name

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import socket
 from typing import TYPE_CHECKING
 
@@ -20,8 +21,7 @@ IP_TRANSPARENT = 19
 
 @pytest.fixture
 def host(tmp_path: Path) -> Iterator[Host]:
-    with Lab(lan=True, wans=2, ipv6=True) as lab:
-        lab.host.run(["ip", "-6", "addr", "flush", "dev", "wan0"])
+    with Lab(lan=True, wans=2) as lab:
         made = Host(lab, tmp_path)
         yield made
         made.run("--destroy")
@@ -90,11 +90,13 @@ def test_forwarding_that_is_off_is_named_unless_the_file_turns_it_on(host: Host)
 
 
 def test_ipv6_that_is_left_alone_is_named(host: Host) -> None:
-    host.sh("ip -6 addr add fd99::2/64 dev wan0 nodad")
+    host.sh("ip -6 addr add fd77::2/64 dev wan0 nodad", "ip -6 route add default via fd77::1")
     with listener(host, socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1", transparent=True):
-        assert said(host) == [
-            "IPv6 is left alone: this host has it, and the file has no proxy.tcp6"
-        ]
+        (line,) = said(host)
+    assert line.endswith(
+        "proxy: has no tcp6, and this host has a default route over IPv6: all of that goes out "
+        "directly"
+    )
 
 
 def test_a_default_route_by_an_interface_that_is_not_named_is(host: Host) -> None:
@@ -102,3 +104,34 @@ def test_a_default_route_by_an_interface_that_is_not_named_is(host: Host) -> Non
     with listener(host, socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1", transparent=True):
         (line,) = said(host)
     assert line.startswith("the default route leaves by wan1, which the file does not name")
+
+
+def drift(host: Host) -> list[str]:
+    done = host.run("--doctor", str(host.site), "--json")
+    findings = json.loads("\n".join(done.out))["findings"]
+    return [one["text"] for one in findings if one["code"] == "applied.drift"]
+
+
+@pytest.mark.parametrize(
+    ("lost", "named"),
+    [
+        ("ip rule del priority 1000", "+ rule 1000: fwmark 0x1/0x1 lookup 100"),
+        ("tc qdisc del dev wan0 clsact", "+ qdisc at the ingress of wan0: clsact"),
+        ("ip route flush table 100", "+ route default table 100: local dev lo"),
+    ],
+)
+def test_doctor_fails_where_something_of_what_was_applied_is_gone(
+    host: Host, lost: str, named: str
+) -> None:
+    host.applied()
+    assert drift(host) == [f"the kernel is as {host.site} says"]
+    host.sh(lost)
+    texts = drift(host)
+    assert host.run("--doctor", str(host.site)).code == 1
+    assert f"not as {host.site} says: {named}" in texts
+
+
+def test_doctor_names_the_interface_that_the_file_does_not(host: Host) -> None:
+    host.sh("ip route replace default via 10.78.0.1 dev wan1 metric 0")
+    shown = "\n".join(host.run("--doctor", str(host.site)).out)
+    assert "the default route leaves by wan1" in " ".join(shown.split())

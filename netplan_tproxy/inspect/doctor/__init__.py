@@ -15,24 +15,26 @@ from netplan_tproxy.inspect.doctor.privileges import missing_capabilities
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import Site
 
 GROUPS = (
     "privileges", "kernel", "tools", "mounts", "network", "listener", "marks", "netfilter",
-    "conflicts",
+    "conflicts", "applied",
 )  # fmt: skip
 
 __all__ = ["GROUPS", "Report", "examine"]
 
 
-def examine(path: str, *, named: bool) -> Report:
+def examine(path: str, *, named: bool, state_dir: str = DEFAULT_STATE) -> Report:
     """Examine this host and network namespace against the site file at ``path``.
 
-    ``named``: the user named the file; the default one may be missing.
+    ``named``: the user named the file; the default one may be missing. ``state_dir`` as in
+    ``--state-dir``.
     """
     site, about = _site(path, named=named)
-    target = Target(site, _links(), not missing_capabilities())
+    target = Target(site, _links(), not missing_capabilities(), state_dir)
     findings = [about]
     for group in GROUPS:
         module = importlib.import_module(f"{__name__}.{group}")

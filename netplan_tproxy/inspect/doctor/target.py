@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from netplan_tproxy.datapath.programs import places
 from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.site.model import Interface, Listener, Mark, Site
 
 # The defaults of the site file (marks in docs/site-yaml.md).
@@ -24,6 +25,7 @@ class Target:
     site: Site | None = None
     links: Mapping[str, Link] = field(default_factory=dict)
     privileged: bool = False
+    state_dir: str = DEFAULT_STATE
 
     @property
     def intercept_mark(self) -> Mark:
