@@ -112,6 +112,15 @@ def test_a_place_that_cannot_be_written_is_named_and_left_as_it_was(
     assert files(tmp_path) == before
 
 
+def test_a_path_that_would_write_lines_of_its_own_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    site = "/etc/x.yaml\nExecStartPre=/bin/false"
+    assert cli.main(["--install-service", "--root", str(tmp_path), site]) == 1
+    assert "no path for a unit; nothing was touched" in capsys.readouterr().err
+    assert files(tmp_path) == {}
+
+
 @pytest.mark.parametrize("site", ["", '/etc/a b/100%$x\\y".yaml', "/plain.yaml"])
 def test_systemd_finds_nothing_wrong_with_it(tmp_path: Path, site: str) -> None:
     service.install(str(tmp_path), site)
