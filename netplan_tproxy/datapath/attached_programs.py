@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Container
+from itertools import chain
 
 from netplan_tproxy.datapath.pinned_programs import PinnedPrograms
 from netplan_tproxy.datapath.pins import Pins
-from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 
@@ -24,10 +24,7 @@ class AttachedPrograms:
     def hold(self, prog_id: int) -> None:
         """Keep a program that something runs alive for undo. Raises KernelError."""
         # Opening by id takes CAP_SYS_ADMIN; opening a pin does not.
-        for path in (*self._pins.listing("programs"), *self._pins.listing(_FOLDER)):
-            fd = bpf_maps.find_pinned(str(path))
-            if fd is None:
-                continue
+        for _, fd in chain(self._pins.each("programs"), self._pins.each(_FOLDER)):
             if bpf_programs.prog_info(fd).id == prog_id:
                 self._held[prog_id] = fd
                 return
@@ -52,9 +49,9 @@ class AttachedPrograms:
 
     def keep_adopted(self, prog_ids: Container[int]) -> None:
         """Remove the pins of all others: one of ours that was replaced is no adoption."""
-        for path in self._pins.listing(_FOLDER):
-            if not (path.name.isdecimal() and int(path.name) in prog_ids):
-                self._pins.remove(_FOLDER, path.name)
+        for pin in self._pins.listing(_FOLDER):
+            if not (pin.isdecimal() and int(pin) in prog_ids):
+                self._pins.remove(_FOLDER, pin)
 
     def close(self) -> None:
         """Drop every descriptor."""

@@ -33,11 +33,13 @@ class DrainingMaps:
 
     def drop_read(self) -> None:
         """Let go of those in which nothing waits any more. Raises KernelError."""
-        for path in self._pins.listing(_FOLDER):
-            with bpf_maps.open_pinned(str(path)) as sockets:
-                read = is_read(sockets)
-            if read:
-                self._pins.remove(_FOLDER, path.name)
+        read = []
+        for pin, sockets in self._pins.each(_FOLDER):
+            with sockets:
+                if is_read(sockets):
+                    read.append(pin)
+        for pin in read:
+            self._pins.remove(_FOLDER, pin)
 
 
 def is_read(sockets: Fd) -> bool:

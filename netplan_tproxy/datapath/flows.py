@@ -7,10 +7,9 @@ import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from netplan_tproxy.datapath.layouts import TRACKED
-from netplan_tproxy.kernel.bpf.dump import entries, opened
+from netplan_tproxy.datapath.pinned_maps import PinnedMaps
 from netplan_tproxy.kernel.netlink.route_get import way_to
 from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, sockets
 
@@ -44,14 +43,13 @@ def intercepted_connections() -> Iterator[Socket]:
                 yield one
 
 
-def tracked_datagrams(maps: Path) -> Tracked:
-    """Count the UDP flows that the programs have a verdict for; ``maps`` holds the pins."""
+def tracked_datagrams(maps: PinnedMaps) -> Tracked:
+    """Count the UDP flows that the programs have a verdict for. Raises KernelError."""
     intercepted = bypassed = 0
-    with opened(str(maps / TRACKED.pin)) as fd:
-        for key, value in entries(fd) if fd is not None else ():
-            if int.from_bytes(key[_PROTOCOL_AT:], sys.byteorder) != _UDP:
-                continue
-            verdict = int.from_bytes(value, sys.byteorder) & _VERDICT_MASK
-            intercepted += verdict == _INTERCEPT
-            bypassed += verdict != _INTERCEPT
+    for key, value in maps.entries(TRACKED.pin):
+        if int.from_bytes(key[_PROTOCOL_AT:], sys.byteorder) != _UDP:
+            continue
+        verdict = int.from_bytes(value, sys.byteorder) & _VERDICT_MASK
+        intercepted += verdict == _INTERCEPT
+        bypassed += verdict != _INTERCEPT
     return Tracked(intercepted, bypassed)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import NamedTuple
 
 from netplan_tproxy.datapath import fastpath
@@ -9,6 +10,7 @@ from netplan_tproxy.datapath.draining import DrainingMaps
 from netplan_tproxy.datapath.layouts import MAPS
 from netplan_tproxy.datapath.pins import Pins
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.dump import entries
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 
 _FOLDER = "maps"
@@ -32,12 +34,8 @@ class PinnedMaps:
 
     def opened(self) -> dict[str, PinnedMap]:
         """Open every pinned map, by pin. Raises KernelError."""
-        maps = {}
-        for path in self._pins.listing(_FOLDER):
-            fd = bpf_maps.find_pinned(str(path))
-            if fd is not None:
-                maps[path.name] = PinnedMap(bpf_maps.map_info(fd).id, fd)
-        return maps
+        pins = self._pins.each(_FOLDER)
+        return {pin: PinnedMap(bpf_maps.map_info(fd).id, fd) for pin, fd in pins}
 
     def ids(self) -> dict[str, int]:
         """Read the pinned maps' ids, by pin."""
@@ -104,6 +102,13 @@ class PinnedMaps:
                 return None
             self._held[pin] = fd
         return self._held[pin]
+
+    def entries(self, pin: str) -> Iterator[tuple[bytes, bytes]]:
+        """Walk a pinned map's keys and values; nothing without the map. Raises KernelError."""
+        fd = self.find(pin)
+        if fd is not None:
+            with fd:
+                yield from entries(fd)
 
     def write_entry(self, pin: str, key: bytes, value: bytes) -> None:
         """Put one entry. Raises KernelError."""

@@ -10,7 +10,6 @@ from netplan_tproxy.datapath import programs as datapath
 from netplan_tproxy.datapath.pinned_maps import LAYOUTS, PinnedMaps
 from netplan_tproxy.datapath.pins import Pins
 from netplan_tproxy.errors import TproxyError
-from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 
@@ -41,14 +40,10 @@ class PinnedPrograms:
         Raises KernelError.
         """
         programs = {}
-        for path in self._pins.listing(_FOLDER):
-            fd = bpf_maps.find_pinned(str(path))
-            if fd is None:
-                continue
+        for pin, fd in self._pins.each(_FOLDER):
             with fd:
                 info = bpf_programs.prog_info(fd)
-            current = set(info.map_ids) <= set(map_ids)
-            programs[path.name] = PinnedProgram(info.id, current)
+            programs[pin] = PinnedProgram(info.id, set(info.map_ids) <= set(map_ids))
         return programs
 
     def want(self, pin: str) -> None:

@@ -35,7 +35,7 @@ class PolicySets:
 
         ``outer`` is the map of maps that the programs look in. Raises KernelError.
         """
-        digests = {path.name for path in self._pins.listing(_FOLDER)}
+        digests = set(self._pins.listing(_FOLDER))
         if outer is not None:
             digests |= {f"{_KEY.unpack(key)[0]:016x}" for key in bpf_maps.keys(outer, _KEY.size)}
         return {digest: self._is_whole(outer, digest) for digest in sorted(digests)}

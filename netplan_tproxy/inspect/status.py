@@ -39,7 +39,7 @@ class Counted:
 
 def count(kernel: Kernel) -> Counted:
     """Read the counters now."""
-    return Counted(time.monotonic(), counters(kernel.bpf.pins.directory("maps")))
+    return Counted(time.monotonic(), counters(kernel.bpf.maps))
 
 
 def nothing_is_set_up(kernel: Kernel, state: State) -> bool:
@@ -86,10 +86,10 @@ def report(  # noqa: PLR0913 - the parts of the report
         "listeners": _listeners(config, heard, known),
         "flows": {
             "tcp": len(flows),
-            "udp_remembered": tracked_datagrams(kernel.bpf.pins.directory("maps")).intercepted,
+            "udp_remembered": tracked_datagrams(kernel.bpf.maps).intercepted,
             "listed": [_flow(flow, known) for flow in flows[:most_flows]],
         },
-        "fastpath": fast_counters(kernel.bpf.pins.directory("maps")),
+        "fastpath": fast_counters(kernel.bpf.maps),
         "drift": _drift(difference),
     }
 

@@ -7,6 +7,8 @@ from collections import Counter
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.datapath.fastpath_counters import fast_counters
+from netplan_tproxy.datapath.pinned_maps import PinnedMaps
+from netplan_tproxy.datapath.pins import Pins
 
 if TYPE_CHECKING:
     import socket
@@ -25,7 +27,8 @@ def fast(cgroup: Path, more: str = "") -> str:
 
 def counters(on: Applied) -> Counter[str]:
     """What the fast path has counted so far, over all CPUs."""
-    found = fast_counters(on.pins / "maps")
+    with on.lab.host.entered():
+        found = fast_counters(PinnedMaps(Pins()))
     assert found is not None
     return Counter({name: number for name, number in found.items() if name != "sockets"})
 

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, warn
+from netplan_tproxy.datapath.pins import Pins
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
 from netplan_tproxy.inspect.doctor.target import Target
-from netplan_tproxy.kernel.bpf import bpffs
 from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
 
 _BPFFS = "/sys/fs/bpf"
+_SAFE = "only root should put things there: chmod 700 it unless programs of other users pin there"
 
 
 def examine(target: Target) -> list[Finding]:
@@ -18,9 +20,16 @@ def examine(target: Target) -> list[Finding]:
 
 
 def _bpffs() -> Finding:
-    root = bpffs.find_root(_BPFFS)
-    if root:
-        return ok("mounts.bpffs", f"bpffs at {root}")
+    pins = Pins()
+    mounted = pins.mounted()
+    if mounted:
+        try:
+            pins.foreign()
+        except KernelError as hazard:
+            if hazard.errno:
+                return unseen("mounts.bpffs", f"bpffs at {mounted}; {hazard}")
+            return fail("mounts.bpffs", str(hazard), _SAFE)
+        return ok("mounts.bpffs", f"bpffs at {mounted}")
     if not Path(_BPFFS).is_dir():
         return fail(
             "mounts.bpffs",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import ctypes
 import errno
 import struct
@@ -73,11 +72,3 @@ def program_age(fd: Fd) -> float:
     call("bpf_obj_get_info_by_fd", int(fd), buffer, ctypes.byref(size), what="read program")
     loaded = int(struct.unpack_from("=Q", buffer.raw, 40)[0])
     return max(0, time.clock_gettime_ns(time.CLOCK_BOOTTIME) - loaded) / 1e9
-
-
-@contextlib.contextmanager
-def opened(path: str) -> Iterator[Fd | None]:
-    """Open a pinned object; None when there is none. Raises KernelError."""
-    fd = bpf_maps.find_pinned(path)
-    with fd if fd is not None else contextlib.nullcontext():
-        yield fd

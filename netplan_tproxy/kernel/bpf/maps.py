@@ -80,19 +80,19 @@ def _storage_btf(value_size: int) -> Fd:
     return Fd(call("bpf_btf_load", blob, len(blob), None, what="load map types"))
 
 
-def open_pinned(path: str) -> Fd:
-    """Open a pinned map or program. Raises KernelError."""
-    return Fd(call("bpf_obj_get", path_argument(path), what=f"open {path}"))
+def open_pinned(path: str, what: str = "") -> Fd:
+    """Open a pinned map or program; ``what`` is said of a failure. Raises KernelError."""
+    return Fd(call("bpf_obj_get", path_argument(path), what=what or f"open {path}"))
 
 
-def find_pinned(path: str) -> Fd | None:
+def find_pinned(path: str, what: str = "") -> Fd | None:
     """Open a pinned map or program; None where there is none. Raises KernelError.
 
     Any other failure says nothing of what is there: who takes it for absence forgets what
     is his, or puts a second one beside it.
     """
     try:
-        return open_pinned(path)
+        return open_pinned(path, what)
     except KernelError as refusal:
         if refusal.errno == errno.ENOENT:
             return None
@@ -104,9 +104,9 @@ def map_fd_by_id(number: int) -> Fd:
     return Fd(call("bpf_map_get_fd_by_id", number, what=f"open map {number}"))
 
 
-def pin(fd: Fd, path: str) -> None:
-    """Pin a map or program at a path that does not exist yet."""
-    call("bpf_obj_pin", int(fd), path_argument(path), what=f"pin {path}")
+def pin(fd: Fd, path: str, what: str = "") -> None:
+    """Pin a map or program at a path that does not exist yet. Raises KernelError."""
+    call("bpf_obj_pin", int(fd), path_argument(path), what=what or f"pin {path}")
 
 
 def map_info(fd: Fd) -> MapInfo:

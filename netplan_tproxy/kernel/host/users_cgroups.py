@@ -65,7 +65,7 @@ def cgroup_root() -> Path | None:
                     return path
         except (OSError, KernelError) as refusal:
             # Init's view is not for everybody to see (proc(5)).
-            if prefix and refusal.errno in {errno.EACCES, errno.EPERM}:
+            if prefix and refusal.errno in {errno.EACCES, errno.EPERM, errno.ENOENT}:
                 continue
             message = f"find cgroup2: {os.strerror(refusal.errno or 0)}"
             raise KernelError(message, refusal.errno or 0) from refusal
