@@ -48,8 +48,10 @@ def address(text: str) -> str:
     """Read an address of either family."""
     import ipaddress  # noqa: PLC0415 - for --explain alone
 
+    from netplan_tproxy.inspect.flow import as_sent  # noqa: PLC0415
+
     try:
-        return str(ipaddress.ip_address(text))
+        return str(as_sent(ipaddress.ip_address(text)))
     except ValueError as wrong:
         message = f"'{text}' is no address such as 10.0.0.1 or fd00::1"
         raise argparse.ArgumentTypeError(message) from wrong

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import re
 import struct
 from collections.abc import Sequence
@@ -33,6 +34,8 @@ _UNKNOWN = re.compile(r"(invalid|unknown) func |cannot use helper|not supported"
 _MOV_R0_0 = struct.pack("=BBhi", 0xB7, 0, 0, 0)
 _EXIT = struct.pack("=BBhi", 0x95, 0, 0, 0)
 
+_log = logging.getLogger(__name__)
+
 
 def try_bpf() -> None:
     """Load a tc program that does nothing. Raises TproxyError."""
@@ -42,18 +45,21 @@ def try_bpf() -> None:
 def lacks(helper: str) -> bool:
     """Whether this kernel refuses a helper to tc programs."""
     call = struct.pack("=BBhi", 0x85, 0, 0, HELPERS[helper])
+    missing = False
     try:
         _load(call + _MOV_R0_0 + _EXIT)
     except TproxyError as refusal:
         # Of a helper that it knows the verifier misses the arguments.
-        return _UNKNOWN.search(str(refusal)) is not None
-    return False
+        missing = _UNKNOWN.search(str(refusal)) is not None
+    _log.debug("  bpf: helper %s: %s", helper, "missing" if missing else "there")
+    return missing
 
 
 def _load(insns: bytes) -> None:
     bpf_programs.load_program(
-        name="probe", prog_type=SCHED_CLS, insns=insns, license="GPL", relocs=(), maps={}
-    ).close()
+        name="probe", prog_type=SCHED_CLS, insns=insns, license="GPL", relocs=(), maps={},
+        quiet=True,
+    ).close()  # fmt: skip
 
 
 def refused_maps() -> list[str]:

@@ -155,6 +155,13 @@ class _Place:
             raise TproxyError(message)
         if not self._runs("ingress", "lan_ingress"):
             return flow, "not_watched"
+        if not self._asked.source and (self._asked.user or self._asked.cgroup):
+            what = "user" if self._asked.user else "cgroup"
+            message = (
+                f"what machines behind {self.device} send has no {what} here: leave out --{what}, "
+                "or, for a process of this host, say --source with one of its addresses"
+            )
+            raise TproxyError(message)
         if self._config is None:
             return flow, "unconfigured"
         return flow, self._stays(flow)

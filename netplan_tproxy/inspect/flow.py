@@ -22,8 +22,20 @@ class Question:
     mark: int = 0
 
 
+def as_sent(
+    address: ipaddress.IPv4Address | ipaddress.IPv6Address,
+) -> ipaddress.IPv4Address | ipaddress.IPv6Address:
+    """Return the address that packets have: IPv4 for ``::ffff:1.1.1.1`` (RFC 4291, 2.5.5.2)."""
+    mapped = address.ipv4_mapped if isinstance(address, ipaddress.IPv6Address) else None
+    return mapped or address
+
+
 def parse_target(text: str) -> tuple[str, int]:
-    """Read ``1.1.1.1:443`` or ``[2606:4700::1111]:443``. Raises ValueError with a message."""
+    """Read ``1.1.1.1:443`` or ``[2606:4700::1111]:443``. Raises ValueError with a message.
+
+    An IPv4 address written as IPv6 is the IPv4 address: packets to it are IPv4, whatever the
+    family of the socket.
+    """
     message = f"'{text}' is no address and port such as 1.1.1.1:443 or [2606:4700::1111]:443"
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
@@ -35,4 +47,4 @@ def parse_target(text: str) -> tuple[str, int]:
         raise ValueError(message) from None
     if (address.version == 6) != bracketed or getattr(address, "scope_id", None):  # noqa: PLR2004
         raise ValueError(message)
-    return str(address), int(port)
+    return str(as_sent(address)), int(port)

@@ -32,8 +32,11 @@ def lines(report: Report, style: Style = PLAIN) -> list[str]:
 
 def summary(report: Report) -> str:
     """Return the counts as one line."""
-    parts = [f"{report.count(FAIL)} failed", f"{report.count(WARN)} to look at"]
-    if report.count(UNSEEN):
-        parts.append(f"{report.count(UNSEEN)} could not be looked at")
-    against = f"; held against {report.site}" if report.site else "; without a site file"
-    return f"{report.count(OK)} ok, {', '.join(parts)}{against}"
+    warnings, unknown = report.count(WARN), report.count(UNSEEN)
+    parts = [
+        f"{report.count(OK)} ok",
+        f"{report.count(FAIL)} failed",
+        f"{warnings} warning{'' if warnings == 1 else 's'}",
+    ]
+    parts += [f"{unknown} unknown"] if unknown else []
+    return f"{report.site or 'no site file'}: {', '.join(parts)}"

@@ -77,7 +77,7 @@ def _answer(step: Report, report: Report) -> str:
     if not key:
         return "never intercepted" if step["matched"] else "may be intercepted"
     if section == "proxy":
-        return "there is a listener" if step["matched"] else "no listener"
+        return "in the site file" if step["matched"] else "not in the site file"
     if "marks" in key:
         return "carried" if step["matched"] else "not carried"
     subject = {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -141,6 +142,73 @@ def test_tcx_programs_are_named(lab: Lab, hook: int) -> None:
 def test_rules_of_the_old_iptables_are_understood(line: str, codes: list[str]) -> None:
     found = netfilter.judged(Target(SITE, LINKS), Ruleset(legacy=("*mangle", line, "COMMIT")))
     assert [one.code for one in found if one.level != OK] == [f"netfilter.{code}" for code in codes]
+
+
+@pytest.mark.parametrize(
+    ("lines", "command"),
+    [
+        (("# iptables-legacy", "*raw", "-A PREROUTING -m rpfilter --invert -j DROP"),
+         "iptables-legacy -t raw -I PREROUTING -m mark --mark 0x1/0x1 -j ACCEPT"),
+        (("# ip6tables", "*mangle", "-A PREROUTING -m rpfilter --invert -j DROP"),
+         "ip6tables -t mangle -I PREROUTING -m mark --mark 0x1/0x1 -j ACCEPT"),
+        (("# iptables", "*filter", ":INPUT DROP [0:0]"),
+         "iptables -t filter -I INPUT -m mark --mark 0x1/0x1 -j ACCEPT"),
+    ],
+    ids=("rpfilter", "rpfilter6", "input"),
+)  # fmt: skip
+def test_the_command_for_a_rule_of_the_old_iptables_is_of_its_program_and_table(
+    lines: tuple[str, ...], command: str
+) -> None:
+    (found,) = [
+        one
+        for one in netfilter.judged(Target(SITE, LINKS), Ruleset(legacy=lines))
+        if one.level != OK
+    ]
+    assert f"`{command}`" in found.advice
+
+
+def test_a_chain_that_iptables_made_in_nftables_is_left_to_iptables() -> None:
+    chain = {"family": "ip6", "table": "filter", "name": "INPUT", "hook": "input", "policy": "drop"}
+    found = [
+        one
+        for one in netfilter.judged(Target(SITE, LINKS), Ruleset(nft=({"chain": chain},)))
+        if one.level != OK
+    ]
+    assert ["`ip6tables -t filter -I INPUT -m mark --mark 0x1/0x1 -j ACCEPT`" in one.advice
+            for one in found] == [True]  # fmt: skip
+
+
+@pytest.mark.lab
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "from 10.79.0.0/24 fwmark 0x1/0x1 lookup 77",
+        "from 10.79.0.1 to 1.1.1.0/24 tos 0x10 lookup main",
+        "not from all fwmark 0x8 iif wan0 lookup 77",
+        "from all iif lo ipproto tcp sport 5 dport 80-90 lookup 77",
+        "from all oif wan0 uidrange 1-99 blackhole",
+        "from all tun_id 7 prohibit",
+    ],
+)
+@pytest.mark.parametrize("family", [2, 10])
+def test_a_rule_of_others_is_shown_as_ip_rule_shows_it(lab: Lab, rule: str, family: int) -> None:
+    if family == socket.AF_INET6:
+        rule = rule.replace("10.79.0.0/24", "fd79::/64").replace("10.79.0.1", "fd79::1")
+        rule = rule.replace("1.1.1.0/24", "2606::/16")
+    six = "-6" if family == socket.AF_INET6 else "-4"
+    lab.host.run(["ip", six, "rule", "add", *rule.split(), "priority", "500"])
+    try:
+        with lab.host.entered():
+            netlink = Netlink()
+            (seen,) = [one for one in netlink.all_rules(family) if one.priority == 500]
+            netlink.close()
+        (shown,) = [
+            line for line in lab.host.run(["ip", six, "rule"]).stdout.splitlines() if "500:" in line
+        ]
+        prefix = "-6 " if family == socket.AF_INET6 else ""
+        assert str(seen) == prefix + " ".join(shown.replace("[detached]", "").split())
+    finally:
+        lab.host.run(["ip", six, "rule", "del", "priority", "500"])
 
 
 def test_an_input_chain_that_lets_the_mark_in_is_fine() -> None:

@@ -6,6 +6,7 @@ Each trap is set for real on an applied host; then a client tries, and the docto
 from __future__ import annotations
 
 import contextlib
+import re
 import select
 import socket
 import time
@@ -22,6 +23,7 @@ from netplan_tproxy.kernel.bpf.programs import load_program
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, FilterRecord
 from netplan_tproxy.site.load import load
+from netplan_tproxy.site.model import Mark
 from tests.lab import Lab
 
 if TYPE_CHECKING:
@@ -206,6 +208,7 @@ def test_a_rule_of_others_is_called_a_collision_just_when_it_is_one(
 FIRST = "type filter hook prerouting priority -150"
 INPUT = "type filter hook input priority 0; policy drop"
 STATED = "ct state established,related accept"
+COMMAND = re.compile(r"`(nft [^`]*)`")
 
 
 @pytest.mark.parametrize(
@@ -239,7 +242,27 @@ def test_a_netfilter_rule_is_called_a_trap_just_when_it_is_one(
     host.host.run(["nft", "-f", "-"], stdin=text.replace(";policy", "; policy"))
     try:
         assert host.broken(proxy) == victims
-        assert set(host.found()) == {f"netfilter.{code}" for code in codes}
+        found = host.found()
+        assert set(found) == {f"netfilter.{code}" for code in codes}
+        commands = [each for one in found.values() for each in COMMAND.findall(one.advice)]
+        assert len(commands) == ("input" in codes or "rpfilter" in codes) - (victims == SECOND)
+        for command in commands:
+            host.host.run(command.split())
+        if commands:
+            # Where sources are checked, the second uplink needs the whole rule gone.
+            assert host.broken(proxy) == (SECOND if "rpfilter" in codes else set())
+            assert host.broken(proxy) <= victims
+    finally:
+        host.host.run(["nft", "flush", "ruleset"])
+
+
+def test_what_the_advice_says_keeps_our_bits_does(host: Host, proxy: socket.socket) -> None:
+    (statement,) = re.findall("nftables: `([^`]*)`", netfilter.keeping(Mark(0x1, 0x1)))
+    table = f"table inet others {{\nchain first {{\n{FIRST}\n{statement}\n}}\n}}\n"
+    host.host.run(["nft", "-f", "-"], stdin=table)
+    try:
+        assert host.broken(proxy) == set()
+        assert host.found() == {}
     finally:
         host.host.run(["nft", "flush", "ruleset"])
 

@@ -246,6 +246,33 @@ def test_where_nobody_listens_that_is_what_becomes_of_it(host: PolicyHost) -> No
     assert found["proxy"]["processes"]
 
 
+def test_no_line_says_that_somebody_listens_where_nobody_does(host: PolicyHost) -> None:
+    host.applied(Policy())
+    with nobody_listens(host):
+        shown = explain_text.lines(ask(host, about(Probe())))
+    assert [line for line in shown if "listen" in line] == [
+        line for line in shown if line.startswith("refused: nobody listens on ")
+    ]
+    assert len([line for line in shown if "listen" in line]) == 1
+
+
+def test_an_ipv4_destination_written_as_ipv6_is_explained_as_it_fares(host: PolicyHost) -> None:
+    host.applied(Policy())
+    target, port = parse_target("[::ffff:20.0.0.1]:80")
+    assert ask(host, Question(target, port))["outcome"] == "intercepted"
+    with host.lab.host.socket(socket.AF_INET6) as near:
+        near.settimeout(5)
+        near.connect(("::ffff:20.0.0.1", 80))
+
+
+def test_a_process_of_this_host_may_send_by_a_device_that_only_forwards(host: PolicyHost) -> None:
+    host.applied(Policy())
+    question = Question("10.79.0.2", 80, device="lan0", source="10.79.0.1", user="1")
+    report = ask(host, question)
+    assert report["connection"]["direction"] == "output"
+    assert report["connection"]["uid"] == 1
+
+
 def test_where_the_rule_is_gone_it_is_lost(host: PolicyHost) -> None:
     host.applied(Policy())
     host.lab.host.run(["ip", "rule", "del", "priority", "1000"])
@@ -267,6 +294,14 @@ def test_where_the_rule_is_gone_it_is_lost(host: PolicyHost) -> None:
         (Question("20.0.0.1", 80, cgroup="/no/such"), "/no/such: no such cgroup here"),
         (Question("20.0.0.1", 80, source="10.79.0.2"), "10.79.0.2: not of this host: say --from"),
         (Question("20.0.0.1", 80, device="lan0"), "the source of what comes in by lan0 decides"),
+        (
+            Question("20.0.0.1", 80, device="lan0", user="1"),
+            "what machines behind lan0 send has no user here: leave out --user, or",
+        ),
+        (
+            Question("20.0.0.1", 80, device="lan0", cgroup="/"),
+            "what machines behind lan0 send has no cgroup here: leave out --cgroup, or",
+        ),
     ],
     ids=str,
 )
@@ -284,6 +319,7 @@ def test_what_can_not_be_answered_says_why(
         ("1.1.1.1:443", ("1.1.1.1", 443)),
         ("[2606:4700::1111]:443", ("2606:4700::1111", 443)),
         ("[2606:4700:0::1111]:1", ("2606:4700::1111", 1)),
+        ("[::ffff:1.1.1.1]:80", ("1.1.1.1", 80)),
     ],
 )
 def test_a_target_is_an_address_and_a_port(text: str, expected: tuple[str, int]) -> None:

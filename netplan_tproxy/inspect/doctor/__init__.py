@@ -48,7 +48,7 @@ def examine(path: str, *, named: bool, state_dir: str = DEFAULT_STATE) -> Report
 
 def _site(path: str, *, named: bool) -> tuple[Site | None, Finding]:
     if not named and not Path(path).exists():
-        return None, unseen("site.file", f"there is no {path}", "name one to have it held against")
+        return None, unseen("site.file", f"there is no {path}", "name one to have it compared")
     try:
         site = load(path)
     except SiteError as wrong:

@@ -32,7 +32,7 @@ def _networkd() -> Finding:
         return warn(
             "conflicts.networkd",
             "systemd-networkd removes rules and routes of others when it restarts",
-            f"tproxy-apply --install-service writes a drop-in that says {wanted}",
+            f"`tproxy-apply --install-service` writes a drop-in that says {wanted}",
         )
     return ok("conflicts.networkd", "systemd-networkd does not run here, or leaves ours alone")
 

@@ -98,7 +98,7 @@ def _jit() -> list[Finding]:
             warn(
                 "kernel.jit",
                 "net.core.bpf_jit_enable is 0: programs are interpreted, several times slower",
-                "sysctl -w net.core.bpf_jit_enable=1",
+                "`sysctl -w net.core.bpf_jit_enable=1`",
             )
         ]
     return []

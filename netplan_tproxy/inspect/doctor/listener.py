@@ -28,7 +28,7 @@ def examine(target: Target) -> list[Finding]:
     for name, listener in target.listeners:
         there = at(everybody, name.removesuffix("6"), listener.address, listener.port)
         held += there[:1]
-        findings.append(judged(name, listener, there, target.links_by_index))
+        findings.append(judged(name, listener, there, target.links_by_index, target.bypass_mark))
     holders = owners(one.inode for one in held)
     pids = {pid: name for processes in holders.values() for pid, name in processes}
     if held and not pids:
@@ -40,7 +40,11 @@ def examine(target: Target) -> list[Finding]:
 
 
 def judged(
-    name: str, listener: Listener, there: Sequence[Socket], devices: Mapping[int, str]
+    name: str,
+    listener: Listener,
+    there: Sequence[Socket],
+    devices: Mapping[int, str],
+    bypass: Mark,
 ) -> Finding:
     """Judge the sockets at a listener's address and port; the first one gets the packets. Pure."""
     code = f"listener.{name}"
@@ -49,7 +53,7 @@ def judged(
         return fail(
             code,
             f"nobody listens on {protocol} {listener}: what is to be intercepted is refused",
-            f"start the proxy, or try: tproxy-relay --listen {listener}",
+            f"start the proxy, or try: `tproxy-relay --listen {listener} --mark {bypass.value:#x}`",
         )
     first = there[0]
     if first.ifindex:

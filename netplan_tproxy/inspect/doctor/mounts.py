@@ -12,6 +12,7 @@ from netplan_tproxy.kernel.host.users_cgroups import cgroup_root
 
 _BPFFS = "/sys/fs/bpf"
 _SAFE = "only root should put things there: chmod 700 it unless programs of other users pin there"
+_CGROUP = "/sys/fs/cgroup"
 
 
 def examine(target: Target) -> list[Finding]:
@@ -49,7 +50,7 @@ def _cgroup(target: Target) -> Finding:
         return fail(
             "mounts.cgroup2",
             "no cgroup2 is mounted, and the site file names cgroups",
-            "mount -t cgroup2 none /sys/fs/cgroup/unified, or bypass by user or mark",
+            f"`mount -t cgroup2 none {_CGROUP}`, or bypass by user or mark",
         )
     return ok("mounts.cgroup2", "no cgroup2 is mounted; nothing here needs it")
 

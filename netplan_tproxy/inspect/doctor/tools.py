@@ -29,7 +29,7 @@ def _libbpf() -> Finding:
     try:
         libbpf.library()
     except TproxyError:
-        return fail("tools.libbpf", "libbpf is not found", "apt install python3-bpfcc brings it")
+        return fail("tools.libbpf", "libbpf is not found", "`apt install python3-bpfcc` brings it")
     return ok("tools.libbpf", "libbpf is found")
 
 
@@ -39,7 +39,7 @@ def _bcc() -> Finding:
         return fail(
             "tools.bcc",
             "this Python finds no bcc",
-            "apt install python3-bpfcc, and use /usr/bin/python3 or a venv with "
+            "`apt install python3-bpfcc`, and use /usr/bin/python3 or a venv with "
             "--system-site-packages",
         )
     there = [Path(place) for place in spec.submodule_search_locations or ()]
@@ -47,7 +47,7 @@ def _bcc() -> Finding:
         return fail(
             "tools.bcc",
             f"the bcc that this Python finds ({spec.origin}) is another program, of PyPI",
-            "pip uninstall bcc, and apt install python3-bpfcc",
+            "`pip uninstall bcc`, and `apt install python3-bpfcc`",
         )
     return ok("tools.bcc", "bcc is found")
 
@@ -55,7 +55,7 @@ def _bcc() -> Finding:
 def _headers() -> Finding:
     if _HEADERS.exists():
         return ok("tools.headers", "the kernel's user-space headers are there (no others needed)")
-    return fail("tools.headers", f"no {_HEADERS}", "apt install linux-libc-dev")
+    return fail("tools.headers", f"no {_HEADERS}", "`apt install linux-libc-dev`")
 
 
 def _programs(names: tuple[str, ...]) -> Finding:

@@ -66,15 +66,17 @@ def library() -> Any:
     raise TproxyError(message)
 
 
-def call(function: str, *arguments: Any, what: str) -> int:
+def call(function: str, *arguments: Any, what: str, quiet: bool = False) -> int:
     """Call a libbpf function that answers a number below zero, with errno, on failure.
+
+    A change is logged unless ``quiet``.
 
     Raises KernelError whose message starts with ``what``.
     """
     bound: Callable[..., int] = getattr(library(), function)
     ctypes.set_errno(0)
     answer = bound(*arguments)
-    if function in _CHANGES:
+    if function in _CHANGES and not quiet:
         _log.debug("  bpf: %s: %s", what, "done" if answer >= 0 else os.strerror(abs(answer)))
     if answer >= 0:
         return answer

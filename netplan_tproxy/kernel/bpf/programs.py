@@ -71,8 +71,9 @@ def load_program(  # noqa: PLR0913 - what a program is takes this many words
     relocs: Sequence[tuple[int, str]],
     maps: Mapping[str, int],
     expected_attach_type: int = 0,
+    quiet: bool = False,
 ) -> Fd:
-    """Load a program, its map references pointed at ``maps``.
+    """Load a program, its map references pointed at ``maps``; ``quiet``: without a log line.
 
     Raises TproxyError that names a missing helper and since when there is one, or
     KernelError with the verifier's last word.
@@ -95,7 +96,7 @@ def load_program(  # noqa: PLR0913 - what a program is takes this many words
                 call(
                     "bpf_prog_load", prog_type, name.encode(), license.encode(), bytes(code),
                     ctypes.c_size_t(len(code) // _INSN), ctypes.byref(options),
-                    what=f"load program {name}",
+                    what=f"load program {name}", quiet=quiet,
                 )
             )  # fmt: skip
         except KernelError as refusal:

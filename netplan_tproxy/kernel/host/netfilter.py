@@ -23,6 +23,8 @@ _SAVES = {
 class Ruleset:
     """``nft`` is what `nft -j list ruleset` says, ``legacy`` what iptables-save(8) does.
 
+    Its only comments are ``# PROGRAM``: the program that changes the rules which follow.
+
     ``unread`` says what could not be read, and why.
     """
 
@@ -52,7 +54,8 @@ def read_ruleset() -> Ruleset:
         text, why = _said(tool)
         if why:
             unread.append(f"iptables: {why}")
-        legacy += text.splitlines()
+        legacy.append(f"# {tool.removesuffix('-save')}")
+        legacy += [line for line in text.splitlines() if not line.startswith("#")]
     return Ruleset(nft, tuple(legacy), tuple(unread))
 
 

@@ -8,6 +8,7 @@ import struct
 from dataclasses import dataclass
 from typing import Any
 
+from netplan_tproxy.kernel.netlink import rule_words
 from netplan_tproxy.kernel.netlink.answer import Reading
 from netplan_tproxy.kernel.netlink.channel import CREATE, EXCL
 from netplan_tproxy.kernel.netlink.pyroute import decoded, encoded
@@ -45,7 +46,8 @@ class RuleRecord:
 class AnyRule:
     """A rule; ``mark`` is None unless it selects by one, ``narrowed`` if by more than that.
 
-    ``plain``: it selects by mark alone, looks up a table, and does nothing else.
+    ``plain``: it selects by mark alone, looks up a table, and does nothing else. ``ends`` and
+    ``rest`` are the words around the mark, ``action`` those that follow.
     """
 
     family: int
@@ -59,15 +61,20 @@ class AnyRule:
     looks_up: bool = True
     suppresses: bool = False
     plain: bool = False
+    ends: str = "from all"
+    rest: str = ""
+    action: str = ""
 
     def __str__(self) -> str:
-        """Return it much as ip-rule(8) shows it."""
-        negated = "not " if self.inverted else ""
-        mark = "" if self.mark is None else f"fwmark {self.mark:#x}/{self.mask:#x} "
-        more = "… " if self.narrowed else ""
-        action = f"lookup {self.table}" if self.looks_up else "no lookup"
+        """Return it as ip-rule(8) shows it; an attribute without a word is ``…``."""
+        mark = ""
+        if self.mark is not None:
+            full = self.mask == _ALL
+            mark = f"fwmark {self.mark:#x}" if full else f"fwmark {self.mark:#x}/{self.mask:#x}"
+        negated = "not" if self.inverted else ""
+        words = (negated, self.ends, mark, self.rest, self.action or f"lookup {self.table}")
         six = "-6 " if self.family == socket.AF_INET6 else ""
-        return f"{six}{self.priority}: {negated}from all {mark}{more}{action}"
+        return f"{six}{self.priority}: {' '.join(word for word in words if word)}"
 
 
 class Rules(Rtnetlink):
@@ -130,10 +137,14 @@ def _any_rule(family: int, rule: Any) -> AnyRule:
     looks_up = rule["action"] == _TO_TABLE
     suppresses = attrs.get("FRA_SUPPRESS_PREFIXLEN", _ALL) != _ALL
     more = selects or suppresses or rule["flags"]
+    table = attrs.get("FRA_TABLE", rule["table"])
+    unknown = any(
+        not rule_words.is_known(name, attrs[name]) for name in attrs.keys() - _NO_SELECTORS
+    )
     return AnyRule(
         family,
         attrs.get("FRA_PRIORITY", 0),
-        attrs.get("FRA_TABLE", rule["table"]),
+        table,
         attrs.get("FRA_PROTOCOL", 0),
         attrs.get("FRA_FWMARK"),
         attrs.get("FRA_FWMASK", _ALL),
@@ -142,4 +153,7 @@ def _any_rule(family: int, rule: Any) -> AnyRule:
         looks_up,
         suppresses,
         looks_up and not more and attrs.keys() <= _PLAIN,
+        rule_words.ends(family, rule, attrs),
+        " ".join(filter(None, (rule_words.rest(attrs), "…" if unknown else ""))),
+        rule_words.action(rule["action"], table),
     )
