@@ -107,6 +107,7 @@ static __always_inline int intercept_forwarded(struct __sk_buff *skb, u32 l2)
 		return answer_refused(skb, &p, false);
 	case OUT_LOCAL:
 	case OUT_NOT_FORWARDING:   /* it may be for this host: the lookup does not get to that */
+	case OUT_BYPASS_ADDRESS:   /* a group, which this host may be a member of */
 		/* The answer may leave by an interface with output. */
 		remember_visitor(skb, &p);
 		return tc_action(outcome);

@@ -85,6 +85,7 @@ static __always_inline u32 recall_outgoing(struct __sk_buff *skb, struct packet 
 					   struct bpf_sock *sk, struct flow_info *f)
 {
 	bool tcp = p->key.proto == IPPROTO_TCP;
+	u32 outcome;
 
 	if (p->fragment == LATER_FRAGMENT)
 		return recall_later_fragment(p);
@@ -94,7 +95,8 @@ static __always_inline u32 recall_outgoing(struct __sk_buff *skb, struct packet 
 		return recall_split_segment(sk);
 	if (is_answer_to_visitor(p) || is_answer_to_client_behind(p))
 		return OUT_UNTRACKED;
-	if (p->fragment)
-		return recall_verdict(p, f);
-	return recall_datagram(p, f);
+	outcome = p->fragment ? recall_verdict(p, f) : recall_datagram(p, f);
+	if (outcome == GO_ON && is_answer_to_group_question(p))
+		return OUT_UNTRACKED;
+	return outcome;
 }

@@ -3,6 +3,30 @@
 
 /* Somebody outside sends a datagram to a socket of this host: what the socket answers is no
  * flow of ours. */
+
+/* <linux/if_packet.h> */
+#define PKT_BROADCAST 1
+#define PKT_MULTICAST 2
+
+/* To all of a link, or to all members of a group. A subnet's broadcast address is known by
+ * the frame's alone. */
+static __always_inline bool is_to_group(struct __sk_buff *skb, const struct packet *p)
+{
+	if (p->l2 == ETHERNET
+	    && (skb->pkt_type == PKT_BROADCAST || skb->pkt_type == PKT_MULTICAST))
+		return true;
+	if (p->v6)
+		return bpf_ntohl(p->key.daddr[0]) >> 24 == 0xff;
+	return bpf_ntohl(p->key.daddr[3]) >= 0xe0000000;
+}
+
+/* Who asks a group (SSDP, mDNS, NetBIOS) is answered from an address of this host's own, and
+ * its socket chooses which: 0 stands for any of them. */
+static __always_inline void clear_source(struct flow_key *k)
+{
+	__builtin_memset(k->saddr, 0, 16);
+}
+
 static __always_inline void remember_visitor(struct __sk_buff *skb, struct packet *p)
 {
 	struct flow_key answer = {};
@@ -14,6 +38,8 @@ static __always_inline void remember_visitor(struct __sk_buff *skb, struct packe
 	if (p->l2 == ETHERNET && skb->pkt_type == PKT_OTHERHOST)
 		return;   /* seen in passing: for another machine, or a macvlan */
 	reverse_key(&answer, &p->key);
+	if (is_to_group(skb, p))
+		clear_source(&answer);
 	/* Not while the flow has a verdict: a forged answer would set it free. */
 	if (tracked.lookup(&answer) || inbound.lookup(&answer))
 		return;
@@ -27,6 +53,15 @@ static __always_inline void remember_visitor(struct __sk_buff *skb, struct packe
 static __always_inline bool is_answer_to_visitor(struct packet *p)
 {
 	return inbound.lookup(&p->key) != NULL;
+}
+
+/* Asked of a flow that has no verdict: a question does not set free one that has. */
+static __always_inline bool is_answer_to_group_question(const struct packet *p)
+{
+	struct flow_key answer = p->key;
+
+	clear_source(&answer);
+	return inbound.lookup(&answer) != NULL;
 }
 
 /* What the proxy sends to a client behind this very interface. */

@@ -36,6 +36,12 @@ _POOLS = {
 }
 
 
+_GROUPS = {
+    False: _packed("224.0.0.251", "239.255.255.250", "255.255.255.255"),
+    True: _packed("ff02::1", "ff0e::1234"),
+}
+
+
 def target(rng: random.Random, *, v6: bool) -> bytes:
     special, far, near = _POOLS[v6]
     return _from(rng, ((far, 0.7), (special, 0.9), (near, 0.95)), 16 if v6 else 4)
@@ -44,6 +50,10 @@ def target(rng: random.Random, *, v6: bool) -> bytes:
 def source(rng: random.Random, *, v6: bool) -> bytes:
     special, far, near = _POOLS[v6]
     return _from(rng, ((near, 0.8), (far, 0.9), (special, 0.95)), 16 if v6 else 4)
+
+
+def group(rng: random.Random, *, v6: bool) -> bytes:
+    return rng.choice(_GROUPS[v6])
 
 
 def _from(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from tests.packet_model import addresses, packets
 from tests.packet_model.model import AGAIN, TO_CLIENT, TO_PROXY, Cb, Input
-from tests.packet_model.settings import LISTENING
+from tests.packet_model.settings import LISTENING, SERVICE
 from tests.packet_model.wire import IPV4, IPV6, SERVICE_VLAN, TCP, UDP, VLAN, Flow
 
 PROGRAMS = (
@@ -150,5 +150,11 @@ def flows(rng: random.Random, count: int) -> list[Flow]:
         if number % 5 == 0:
             listener = 1 if v6 else 0x7F000001
             flow = flow._replace(source=listener, source_port=LISTENING, protocol=UDP)
+        elif number % 5 == 1:
+            # To a service of this host's, by way of a group; and its answer.
+            group = int.from_bytes(addresses.group(rng, v6=v6), "big")
+            question = flow._replace(target=group, target_port=SERVICE, protocol=UDP)
+            found.append(question)
+            flow = question._replace(target=flow.target).turned()
         found.append(flow)
     return found

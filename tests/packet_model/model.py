@@ -10,7 +10,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
-from tests.packet_model.settings import LISTENING, Networks, Setting
+from tests.packet_model.settings import LISTENING, SERVICE, Networks, Setting
 from tests.packet_model.wire import ACK, RST, SYN, TCP, UDP, Flow, Packet, protocol_of, read
 
 UNSPEC, OK, SHOT, REDIRECT = -1, 0, 2, 7
@@ -19,6 +19,7 @@ DATAGRAM, NEW = 2, 4
 ETHERNET = 14
 _LOOPBACK_4, _LOOPBACK_6 = 0x7F000001, 1
 # RFC 4291, 2.5.3, 2.5.6 and 2.7: no router passes them on.
+_GROUPS = Networks("224.0.0.0/3", "ff00::/8")  # RFC 5771, RFC 919, RFC 4291 2.7
 _LINK = Networks("ff00::/8", "fe80::/10", "::1/128")
 
 Cb = tuple[int, int, int, int, int]
@@ -62,6 +63,7 @@ class Model:
     assigns: bool = False
     tracked: dict[Flow, bool] = field(default_factory=dict)
     inbound: set[Flow] = field(default_factory=set)
+    asked_a_group: set[Flow] = field(default_factory=set)
     replies: dict[Flow, int] = field(default_factory=dict)
     fragments: set[tuple[int, int, int, int]] = field(default_factory=set)
 
@@ -107,6 +109,8 @@ class Model:
         # A group address of the link layer (IEEE 802): broadcast, whatever IP calls it.
         to_all = bool(link and given.frame[0] & 1)
         answers = flow in self.inbound or flow.turned() in self.tracked
+        if flow not in self.tracked and flow._replace(source=0) in self.asked_a_group:
+            answers = True
         if found.fragment:
             leave = answers and found.first_fragment
             return self._fragment(found, given.mark, local=True, to_all=to_all, leave=leave), 0
@@ -132,7 +136,7 @@ class Model:
             counted += ((given.ifindex, "intercepted"),)
         mark = given.mark
         cb = (0, *given.cb[1:]) if given.cb[0] == AGAIN else given.cb
-        if outcome in {"local", "not_forwarding"}:
+        if outcome in {"local", "not_forwarding", "bypass_address"}:
             self._welcome(given, found)
         if outcome in {"intercepted", "new"}:
             value, mask = self.setting.intercept_mark
@@ -246,15 +250,28 @@ class Model:
         """What somebody sends to a socket of this host, before this host spoke to them."""
         if isinstance(found, str) or found.later_fragment or found.flow.protocol != UDP:
             return
+        to_group = _GROUPS.has(found.flow.target, v6=found.flow.v6)
         if not given.program.endswith("_l3"):
             target = given.frame[:6]
-            if not target[0] & 1 and target != self.macs[given.ifindex]:
+            if target[0] & 1:
+                to_group = True
+            elif target != self.macs[given.ifindex]:
                 return  # for another machine of the link
-        ours = found.flow.turned()
-        where = _LOOPBACK_6 if ours.v6 else _LOOPBACK_4
-        to_socket = (ours.source, ours.source_port) == (where, LISTENING) and self._listens(ours)
-        if to_socket and ours not in self.tracked:
-            self.inbound.add(ours)
+        if not self._reaches_a_socket(found.flow):
+            return
+        answer = found.flow.turned()
+        if to_group:
+            # RFC 1122, 4.1.3.5: the answer comes from an address of this host's, whichever.
+            self.asked_a_group.add(answer._replace(source=0))
+        elif answer not in self.tracked:
+            self.inbound.add(answer)
+
+    def _reaches_a_socket(self, flow: Flow) -> bool:
+        """Whether a datagram socket of this host receives it."""
+        if self.setting.serves and flow.target_port == SERVICE:
+            return True
+        where = _LOOPBACK_6 if flow.v6 else _LOOPBACK_4
+        return (flow.target, flow.target_port) == (where, LISTENING) and self._listens(flow)
 
     def _lo_ingress(self, given: Input, found: Packet | str) -> Verdict:
         if given.cb[0] != TO_PROXY:

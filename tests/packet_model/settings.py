@@ -12,6 +12,7 @@ from tests.packet_model.wire import TCP, UDP, Flow
 Network = ipaddress.IPv4Network | ipaddress.IPv6Network
 Ports = tuple[tuple[int, int], ...]
 LISTENING = 9040
+SERVICE = 22  # of a datagram service of this host's, on every address
 
 _NEVER_4 = (
     "0.0.0.0/8",        # RFC 1122, 3.2.1.3: this network
@@ -84,6 +85,7 @@ class Setting:
     bypass: Named = field(default_factory=Named)
     root_bypassed: bool = False
     forwards: bool = True
+    serves: bool = False
 
     def decide(self, flow: Flow, mark: int, *, local: bool, to_all: bool) -> str:
         """What becomes of a new flow; ``local``: root of this host sent it."""
@@ -117,7 +119,7 @@ class Setting:
 _ALL = Setting("").proxied
 
 SETTINGS = (
-    Setting("all of it, and nobody listens"),
+    Setting("all of it, and nobody listens", serves=True),
     Setting("all of it", listening=_ALL),
     Setting(
         "named by network and port",
@@ -147,6 +149,12 @@ SETTINGS = (
         intercept_mark=(0x10000, 0xFF0000),
         bypass_marks=((0x20, 0x20), (0, 0x1000)),
     ),
-    Setting("no forwarding, root bypassed", listening=_ALL, root_bypassed=True, forwards=False),
+    Setting(
+        "no forwarding, root bypassed",
+        listening=_ALL,
+        root_bypassed=True,
+        forwards=False,
+        serves=True,
+    ),
     Setting("networks of IPv6 alone", listening=_ALL, intercept=Named(to=("::/0",))),
 )  # fmt: skip

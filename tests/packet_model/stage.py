@@ -44,9 +44,10 @@ from tests.lab.isolate import BPFFS
 from tests.lab.testrun import Ran, SkBuff, prog_test_run
 from tests.packet_model.generate import PROGRAMS
 from tests.packet_model.model import Input, Model
-from tests.packet_model.settings import LISTENING, Networks, Setting
+from tests.packet_model.settings import LISTENING, SERVICE, Networks, Setting
 from tests.packet_model.wire import TCP, UDP, Flow
 
+AF_INET, AF_INET6 = socket.AF_INET, socket.AF_INET6
 _MAPPED = ipaddress.IPv6Network("::ffff:0:0/96")
 
 Counted = Counter[tuple[int, str, str]]
@@ -156,6 +157,8 @@ class Stage:
         for held in self._sockets:
             held.close()
         self._sockets = [self._listener(*which) for which in setting.listening]
+        if setting.serves:
+            self._sockets += [self._service(family) for family in (AF_INET, AF_INET6)]
         for device in ("lan0", "tun1"):
             for family in ("ipv4", "ipv6"):
                 self.lab.host.sysctl(
@@ -178,6 +181,13 @@ class Stage:
         made.bind(("::1" if v6 else "127.0.0.1", LISTENING))
         if protocol == TCP:
             made.listen()
+        return made
+
+    def _service(self, family: socket.AddressFamily) -> socket.socket:
+        made = self.lab.host.socket(family, socket.SOCK_DGRAM)
+        if family == AF_INET6:
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind(("", SERVICE))
         return made
 
     def _open(self) -> None:
