@@ -11,9 +11,10 @@ from typing import NamedTuple
 import pytest
 
 from tests.lab import Namespace
+from tests.lab.counters import counting
 from tests.traffic import support
 from tests.traffic.sockets import receive
-from tests.traffic.support import V4, Applied, Family, counting, make_site
+from tests.traffic.support import V4, Applied, Family, make_site
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 DGRAM = socket.SOCK_DGRAM
