@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import fcntl
 import json
 import subprocess
 import time
@@ -58,6 +59,8 @@ def awaiting(
     run = host.namespace.popen(words, **settings)
     try:
         eventually(lambda: watchdog_of(host) != 0 or run.poll() is not None)
+        # The watchdog says that it is there before the run has heard of it, and lets go.
+        eventually(lambda: _lock_is_free(host) or run.poll() is not None)
         yield run
     finally:
         if run.poll() is None:
@@ -66,6 +69,15 @@ def awaiting(
         watchdog = watchdog_of(host)
         if watchdog:
             host.run("--rollback")
+
+
+def _lock_is_free(host: Host) -> bool:
+    with (host.state / "lock").open() as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return False
+    return True
 
 
 def ended(run: subprocess.Popen[str]) -> tuple[int, str]:

@@ -76,7 +76,7 @@ class Namespace:
         argv: Sequence[str | Path],
         *,
         check: bool = True,
-        timeout: float = 30,
+        timeout: float = 120,
         stdin: str | None = None,
         **options: Any,
     ) -> subprocess.CompletedProcess[str]:

@@ -210,6 +210,7 @@ def test_a_fifo_in_place_of_the_journal_is_refused_at_once(host: Host, tmp_path:
     done = host.apply("--check")
     assert done.code == 1
     assert "journal.jsonl: damaged" in done.err
+    (host.state / "journal.jsonl").unlink()
     del tmp_path
 
 
