@@ -1,17 +1,26 @@
-# Debian 12, root. `make demo` and `make test` install what they need and nothing twice.
+# `make lint` and `make check` need Python (3.11 to 3.14) with its venv, no root and no package.
+# `make demo` and `make test` need Debian 12 and root, and install what is missing.
 PACKAGES := python3-bpfcc python3-venv linux-libc-dev iproute2 curl nftables tcpdump util-linux procps
 # What the tests run: the proxies of examples/, what reads our unit, manual page, completion and
 # JSON, and what injects faults.
 TEST_PACKAGES := haproxy squid v2ray shadowsocks-libev systemd man-db mandoc zsh fish strace jq
 BIN := .venv/bin
+# BCC's module is that of Debian's own Python.
+PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
+STATIC := ruff format-check types imports
+# Much of a test is waiting for the kernel, so there is work for more of them than CPUs.
+WORKERS := $(shell expr 3 '*' $$(nproc))
+EXAMPLES := 400
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format man packages test-packages clean
+.PHONY: help demo check test soak lint $(STATIC) quick format man packages test-packages clean
 
 help:
 	@echo "make demo    see it work, in namespaces that vanish afterwards"
-	@echo "make test    lint, types, import rules and all tests"
-	@echo "make lint    only the static checks"
+	@echo "make lint    the static checks: ruff, mypy, the import rules"
+	@echo "make check   the same and every test that needs no kernel; no root"
+	@echo "make test    the same and every other test, as CI runs them; root"
+	@echo "make soak    all tests with ten times the random work ($(EXAMPLES) histories); root"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make man     write docs/tproxy-apply.8 anew, from the options there are"
 
@@ -37,8 +46,8 @@ test-packages: packages
 	  apt-get install -y -q --no-install-recommends $$missing; fi
 
 # BCC's module is Debian's, so the environment sees the system's packages.
-.venv/pyvenv.cfg: | packages
-	/usr/bin/python3 -m venv --system-site-packages .venv
+.venv/pyvenv.cfg:
+	$(PYTHON) -m venv --system-site-packages .venv
 
 .venv/run.stamp: pyproject.toml .venv/pyvenv.cfg
 	$(BIN)/pip install -q --disable-pip-version-check -e .
@@ -48,19 +57,42 @@ test-packages: packages
 	$(BIN)/pip install -q --disable-pip-version-check -e '.[dev]'
 	@touch $@ .venv/run.stamp
 
-demo: packages .venv/run.stamp
+demo: packages
+	@$(MAKE) --no-print-directory .venv/run.stamp
 	@$(BIN)/python -m tests.demo.demo
 
-lint: packages .venv/dev.stamp
+ruff: .venv/dev.stamp
 	$(BIN)/ruff check .
+
+format-check: .venv/dev.stamp
 	$(BIN)/ruff format --check .
+
+types: .venv/dev.stamp
 	$(BIN)/mypy
+
+imports: .venv/dev.stamp
 	$(BIN)/lint-imports
 
-test: lint test-packages
-	$(BIN)/python -m pytest --max-skips-file=.ci/skips $(PYTEST_ARGS)
+quick: .venv/dev.stamp
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not lab and not bpf' $(PYTEST_ARGS)
 
-format: packages .venv/dev.stamp
+lint: .venv/dev.stamp
+	@$(MAKE) --no-print-directory -j4 -O $(STATIC)
+
+check: .venv/dev.stamp
+	@$(MAKE) --no-print-directory -j4 -O quick $(STATIC)
+
+ALL_TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=10 \
+  --max-skips-file=.ci/skips
+
+test: test-packages
+	@$(MAKE) --no-print-directory lint
+	$(ALL_TESTS) $(PYTEST_ARGS)
+
+soak: test-packages .venv/dev.stamp
+	$(ALL_TESTS) --examples $(EXAMPLES) --timeout 7200 $(PYTEST_ARGS)
+
+format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
