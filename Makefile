@@ -6,12 +6,13 @@ TEST_PACKAGES := haproxy squid v2ray shadowsocks-libev systemd man-db mandoc zsh
 BIN := .venv/bin
 
 .DEFAULT_GOAL := help
-.PHONY: help demo test lint format man packages test-packages clean
+.PHONY: help demo test lint docs-check format man packages test-packages clean
 
 help:
 	@echo "make demo    see it work, in namespaces that vanish afterwards"
 	@echo "make test    lint, types, import rules and all tests"
 	@echo "make lint    only the static checks"
+	@echo "make docs-check  spelling, and the form of Markdown"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make man     write docs/tproxy-apply.8 anew, from the options there are"
 
@@ -59,6 +60,10 @@ lint: packages .venv/dev.stamp
 
 test: lint test-packages
 	$(BIN)/python -m pytest --max-skips-file=.ci/skips $(PYTEST_ARGS)
+
+docs-check: .venv/dev.stamp
+	$(BIN)/codespell
+	$(BIN)/pymarkdown scan README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs bpf tests
 
 format: packages .venv/dev.stamp
 	$(BIN)/ruff check --fix .
