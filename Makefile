@@ -13,11 +13,12 @@ WORKERS := $(shell expr 3 '*' $$(nproc))
 EXAMPLES := 400
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak lint $(STATIC) quick format man packages test-packages clean
+.PHONY: help demo check test soak lint docs-check $(STATIC) quick format man packages test-packages clean
 
 help:
 	@echo "make demo    see it work, in namespaces that vanish afterwards"
 	@echo "make lint    the static checks: ruff, mypy, the import rules"
+	@echo "make docs-check  spelling, and the form of Markdown"
 	@echo "make check   the same and every test that needs no kernel; no root"
 	@echo "make test    the same and every other test, as CI runs them; root"
 	@echo "make soak    all tests with ten times the random work ($(EXAMPLES) histories); root"
@@ -79,8 +80,12 @@ quick: .venv/dev.stamp
 lint: .venv/dev.stamp
 	@$(MAKE) --no-print-directory -j4 -O $(STATIC)
 
+docs-check: .venv/dev.stamp
+	$(BIN)/codespell
+	$(BIN)/pymarkdown scan README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs bpf tests
+
 check: .venv/dev.stamp
-	@$(MAKE) --no-print-directory -j4 -O quick $(STATIC)
+	@$(MAKE) --no-print-directory -j4 -O quick docs-check $(STATIC)
 
 ALL_TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=10 \
   --max-skips-file=.ci/skips

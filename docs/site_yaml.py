@@ -49,7 +49,7 @@ def sections(root: Schema, schema: Schema, path: str) -> Iterator[str]:
 
 def section(root: Schema, schema: Schema, where: str, *, needed: bool) -> Iterator[str]:
     """Give the section of one key, and those of the keys below it."""
-    yield f"{'#' * min(2 + where.count('.') + where.count('['), 4)} `{where}`\n"
+    yield f"{'#' * min(2 + where.count('.'), 4)} `{where}`\n"
     yield f"{schema['description']}\n"
     facts = [kind(root, schema)]
     if needed:

@@ -14,7 +14,7 @@ from tests.lab import Lab
 from tests.paths import DOCS
 
 _FENCE = re.compile(
-    r"(?:<!-- not run: (?P<reason>[^\n]+?) -->\n)?```(?P<kind>\w*)\n(?P<body>.*?)```", re.DOTALL
+    r"(?:<!-- not run: (?P<reason>[^\n]+?) -->\n\n?)?```(?P<kind>\w*)\n(?P<body>.*?)```", re.DOTALL
 )
 
 

@@ -10,9 +10,10 @@ import pytest
 from netplan_tproxy.site.load import load
 from tests.docs.pages import blocks, do, steps
 from tests.lab import HttpServer, Lab, diff_snapshots, snapshot
-from tests.paths import DOCS
+from tests.paths import DOCS, ROOT
 
 PAGES = sorted(DOCS.glob("*.md"))
+ALL = [*PAGES, *ROOT.glob("*.md"), ROOT / "bpf/README.md", ROOT / "tests/README.md"]
 PLAYED = [page for page in PAGES if steps(page.read_text())]
 
 
@@ -38,10 +39,26 @@ def test_the_tutorials_are_played() -> None:
     assert {"tutorial", "gateway", "server"} <= {page.stem for page in PLAYED}
 
 
-@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", ALL, ids=lambda page: str(page.relative_to(ROOT)))
 def test_every_link_leads_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text()):
-        assert (page.parent / target).exists(), target
+    for target, anchor in re.findall(r"\]\(([^)#:]*)(?:#([^)]*))?\)", page.read_text()):
+        there = page.parent / target if target else page
+        assert there.exists(), target
+        if anchor:
+            assert anchor in anchors(there.read_text()), f"{target}#{anchor}"
+
+
+def anchors(text: str) -> set[str]:
+    """What its headings can be linked by."""
+    headings = re.findall(r"^#+ (.*)$", text, re.MULTILINE)
+    return {
+        re.sub(r"[^\w -]", "", heading).strip().lower().replace(" ", "-") for heading in headings
+    }
+
+
+def test_every_page_is_linked_from_the_readme() -> None:
+    linked = set(re.findall(r"\]\((docs/[^)#]*)", (ROOT / "README.md").read_text()))
+    assert {f"docs/{page.name}" for page in PAGES} <= linked
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.stem)
