@@ -19,10 +19,10 @@ from __future__ import annotations
 import errno
 from collections.abc import Iterator
 from dataclasses import dataclass
-from pathlib import Path
 
 from netplan_tproxy.datapath.counters import Counts, counters
 from netplan_tproxy.datapath.layouts import CONFIG
+from netplan_tproxy.datapath.pinned_maps import PinnedMaps
 from netplan_tproxy.datapath.pins import Pins
 from netplan_tproxy.datapath.verdicts import (
     BYPASS,
@@ -68,8 +68,8 @@ def passage(
     ``device`` that the sender is bound to, "" for none; ``uid``: the user it counts as. It
     takes ``seconds`` at most. Raises KernelError where the kernel can't be asked.
     """
-    maps = Pins().directory("maps")
-    if not (maps / CONFIG.pin).exists():
+    maps = PinnedMaps(Pins())
+    if CONFIG.pin not in maps.ids():
         return Passage(NOT_SENT, why="nothing is set up here")
     try:
         with Knock(protocol, target, device, uid) as knock:
@@ -83,7 +83,7 @@ def passage(
 
 
 def _passage(
-    maps: Path, protocol: str, target: tuple[str, int], knock: Knock, seconds: float
+    maps: PinnedMaps, protocol: str, target: tuple[str, int], knock: Knock, seconds: float
 ) -> Passage:
     key = flow_key(protocol, knock.source, target)
     before = counters(maps)

@@ -5,11 +5,10 @@ from __future__ import annotations
 import ipaddress
 import struct
 import sys
-from pathlib import Path
 
 from netplan_tproxy.datapath.layouts import FLOWS, REPLIES, TRACKED
+from netplan_tproxy.datapath.pinned_maps import PinnedMaps
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
-from netplan_tproxy.kernel.bpf.dump import opened
 
 BYPASS, INTERCEPT = 1, 2  # enum verdict in bpf/common/socket_verdict.h
 _MASK = 3
@@ -28,28 +27,31 @@ def flow_key(protocol: str, source: End, target: End) -> bytes:
     return _KEY.pack(*addresses, *ports, _NUMBERS[protocol])
 
 
-def verdict_on_connection(maps: Path, descriptor: int) -> int:
+def verdict_on_connection(maps: PinnedMaps, descriptor: int) -> int:
     """Read the verdict in the storage of a TCP socket; 0: the programs have not met it.
 
-    ``maps`` is the directory of the pins. Raises KernelError.
+    Raises KernelError.
     """
-    with opened(str(maps / FLOWS.pin)) as fd:
-        value = fd and bpf_maps.lookup(fd, struct.pack("=i", descriptor), FLOWS.value_size)
+    fd = maps.find(FLOWS.pin)
+    if fd is None:
+        return 0
+    with fd:
+        value = bpf_maps.lookup(fd, struct.pack("=i", descriptor), FLOWS.value_size)
     return _VERDICT.unpack_from(value)[0] if value else 0
 
 
-def verdict_on_datagrams(maps: Path, key: bytes) -> int:
+def verdict_on_datagrams(maps: PinnedMaps, key: bytes) -> int:
     """Read the verdict on a UDP flow; 0: the programs have not met it. Raises KernelError."""
-    with opened(str(maps / TRACKED.pin)) as fd:
-        value = bpf_maps.entry(fd, key) if fd is not None else None
+    value = maps.read_entry(TRACKED.pin, key)
     return int.from_bytes(value[:4], sys.byteorder) & _MASK if value else 0
 
 
-def forget(maps: Path, key: bytes) -> None:
+def forget(maps: PinnedMaps, key: bytes) -> None:
     """Remove what the programs remember of a flow beside its sockets. Raises KernelError."""
     for layout in (TRACKED, REPLIES):
-        with opened(str(maps / layout.pin)) as fd:
-            if fd is not None:
+        fd = maps.find(layout.pin)
+        if fd is not None:
+            with fd:
                 bpf_maps.delete(fd, key)
 
 
