@@ -15,6 +15,7 @@ import pytest
 from netplan_tproxy.cli import main as cli
 from netplan_tproxy.cli.arguments import parser
 from netplan_tproxy.output.completion import arguments, script
+from tests.lab.patience import PATIENCE
 
 SHELLS = ["bash", "zsh", "fish"]
 LONG = [name for one in arguments(parser()) for name in one.names if name.startswith("--")]
@@ -112,7 +113,7 @@ def _words(seen: str, line: str) -> set[str]:
 def _until(terminal: int, token: str) -> None:
     """Read until a token comes."""
     seen = ""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while token not in seen and time.monotonic() < deadline:
         if select.select([terminal], [], [], 0.5)[0]:
             seen += os.read(terminal, 65536).decode(errors="replace")
@@ -121,7 +122,7 @@ def _until(terminal: int, token: str) -> None:
 
 def _until_quiet(terminal: int, seconds: float) -> str:
     seen = ""
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline and select.select([terminal], [], [], seconds)[0]:
         seen += os.read(terminal, 65536).decode(errors="replace")
     return seen.replace("\r", "")

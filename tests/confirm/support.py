@@ -6,26 +6,18 @@ import contextlib
 import fcntl
 import json
 import subprocess
-import time
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.system.process import started
 from tests.lab import diff_snapshots
 from tests.lab.host import Host
+from tests.lab.patience import PATIENCE, eventually
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
     from tests.lab import Snapshot
-
-
-def eventually(condition: Callable[[], bool], seconds: float = 60.0) -> None:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            raise AssertionError("it never came to pass")
-        time.sleep(0.02)
 
 
 def watchdog_of(host: Host) -> int:
@@ -65,7 +57,7 @@ def awaiting(
     finally:
         if run.poll() is None:
             run.kill()
-        run.wait(10)
+        run.wait(PATIENCE)
         watchdog = watchdog_of(host)
         if watchdog:
             host.run("--rollback")
@@ -82,7 +74,7 @@ def _lock_is_free(host: Host) -> bool:
 
 def ended(run: subprocess.Popen[str]) -> tuple[int, str]:
     """Its exit code and its last words."""
-    out, err = run.communicate(timeout=40)
+    out, err = run.communicate(timeout=PATIENCE)
     return run.returncode, (err or out.splitlines()[-1] + "\n")
 
 

@@ -10,8 +10,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.confirm.support import awaiting, ended, eventually, is_as, time_is_up, watchdog_of
+from tests.confirm.support import awaiting, ended, is_as, time_is_up, watchdog_of
 from tests.lab.host import SITE, STATE, Host, unchanged
+from tests.lab.patience import PATIENCE, eventually
 from tests.transactions.test_failure import OTHER
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def test_the_run_may_die_and_the_change_goes_back_all_the_same(
     before = host.look()
     with awaiting(host, 30, start_new_session=True) as run:
         os.killpg(run.pid, how)  # all of its session, as when the connection is lost
-        run.wait(10)
+        run.wait(PATIENCE)
         assert watchdog_of(host)
         assert not is_as(host, before)
         time_is_up(host)

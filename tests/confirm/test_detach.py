@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from tests.confirm.support import eventually, is_as, time_is_up, watchdog_of
+from tests.confirm.support import is_as, time_is_up, watchdog_of
+from tests.lab.patience import eventually
 from tests.paths import ROOT
 
 if TYPE_CHECKING:

@@ -22,6 +22,7 @@ from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 from tests.lab import Lab
 from tests.lab.counters import pins_of
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import read_exactly
 
 if TYPE_CHECKING:
@@ -101,7 +102,7 @@ class Applied:
         except BaseException:
             near.close()
             raise
-        far.settimeout(10)
+        far.settimeout(PATIENCE)
         assert peer == near.getsockname()
         return Pair(near, far)
 
@@ -145,11 +146,11 @@ def relay(on: Applied, *options: str) -> Iterator[subprocess.Popen[str]]:
         yield child
     finally:
         child.kill()
-        child.wait(10)
+        child.wait(PATIENCE)
 
 
 def wait_until_listening(on: Applied) -> None:
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while time.monotonic() < deadline:
         with on.lab.host.socket() as probe:
             if probe.connect_ex(PROXY) == 0:

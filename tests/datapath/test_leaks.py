@@ -15,6 +15,7 @@ from tests.datapath import packets, support
 from tests.datapath.support import FAR, PROXY, WEB, Applied, Pair, relay
 from tests.lab import Capture, HttpServer
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import read_all, reset
 
 if TYPE_CHECKING:
@@ -178,7 +179,7 @@ def test_nothing_leaks_when_both_ends_break_off_at_any_moment(
                 reset(near)
     finally:
         child.kill()
-        child.wait(10)
+        child.wait(PATIENCE)
     leaked = wire.packets
     assert not leaked, f"{len(leaked)} packets of {opened} connections, first {leaked[0]}"
     assert opened > 300
@@ -194,7 +195,7 @@ def test_nothing_leaks_when_the_proxy_is_killed(host: Applied, wire: Capture, de
             near.sendall(bytes(3000))
     finally:
         child.kill()
-        child.wait(10)
+        child.wait(PATIENCE)
     for near in open_ends:
         with contextlib.suppress(ConnectionError):
             near.sendall(b"anybody?")
@@ -213,11 +214,11 @@ def test_nothing_leaks_when_the_client_is_killed(
         child = host.lab.host.popen(curl, stdout=subprocess.DEVNULL)
         far, _ = proxy.accept()
         with far:
-            far.settimeout(10)
+            far.settimeout(PATIENCE)
             assert far.recv(1000)
             far.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 99999999\r\n\r\n" + bytes(200_000))
             child.kill()
-            child.wait(10)
+            child.wait(PATIENCE)
             with contextlib.suppress(ConnectionError):
                 far.sendall(bytes(1000))
     assert wire.packets == []

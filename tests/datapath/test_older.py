@@ -9,6 +9,7 @@ from tests.datapath import support
 from tests.datapath.support import FAR, Applied
 from tests.lab import EchoServer, Lab
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import hears_nothing, read_exactly
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def test_an_older_connection_may_end_in_any_order(bare: Applied, device: str) ->
         for _ in range(2):
             near = bare.connect(device, (FAR, 4000))
             far, _ = server.accept()
-            far.settimeout(10)
+            far.settimeout(PATIENCE)
             pairs.append((near, far))
         bare.apply()
         for first, second in (pairs[0], pairs[1][::-1]):

@@ -11,11 +11,12 @@ import pytest
 from tests.datapath.support import FAR, Applied, Pair, relay
 from tests.lab import Capture, EchoServer, HttpServer
 from tests.lab.counters import counting
+from tests.lab.patience import CURL, PATIENCE
 from tests.lab.streams import read_all
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 both = pytest.mark.parametrize("device", ["", "wan0"], ids=["unbound", "bound"])
-CURL = ["curl", "-sS", "--max-time", "5", "http://1.1.1.1/"]
+FETCH = [*CURL, "http://1.1.1.1/"]
 
 
 def exchange(pair: Pair, size: int) -> None:
@@ -47,7 +48,7 @@ def test_curl_is_served_through_the_relay_bound_to_the_device_or_not(host: Appli
     with HttpServer(host.lab.net) as server, relay(host), Capture(host.lab.net, "isp0") as wire:
         for options in ([], ["--interface", "wan0"]):
             with counting(host) as added:
-                answer = host.lab.host.run([*CURL, *options])
+                answer = host.lab.host.run([*FETCH, *options])
             assert answer.stdout == "hello from the internet, 10.77.0.2\n"
             # The client's connection is taken, the relay's own is let through.
             assert added["wan0", "new"] == 1
@@ -117,7 +118,7 @@ def test_small_segments_are_carried(
     near.connect(("1.1.1.1", 80))
     far, _ = proxy.accept()
     with near, far:
-        far.settimeout(10)
+        far.settimeout(PATIENCE)
         assert far.getsockopt(socket.IPPROTO_TCP, socket.TCP_MAXSEG) <= size
         exchange(Pair(near, far), 1 << 20)
 
@@ -134,7 +135,7 @@ def test_packets_with_ip_options_are_carried(
     near.connect(("1.1.1.1", 80))
     far, _ = proxy.accept()
     with near, far:
-        far.settimeout(10)
+        far.settimeout(PATIENCE)
         assert far.getsockname() == ("1.1.1.1", 80)
         exchange(Pair(near, far), 1 << 20)
 

@@ -1,8 +1,6 @@
 from __future__ import annotations
 
-import contextlib
 import subprocess
-import threading
 import time
 from typing import TYPE_CHECKING
 
@@ -13,7 +11,8 @@ from tests.datapath import support
 from tests.datapath.support import Applied
 from tests.lab import Capture
 from tests.lab.counters import counting, read_counters
-from tests.lab.streams import hears_nothing
+from tests.lab.patience import PATIENCE, eventually
+from tests.lab.streams import accepting, hears_nothing
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -78,32 +77,22 @@ def test_connecting_never_fails_while_programs_are_replaced(
 ) -> None:
     stop = tmp_path / "stop"
     loop = f"""
-        for (( count = 0; count < 20000; count++ )); do
+        for (( count = 0; count < 1000000; count++ )); do
             exec 3<>/dev/tcp/1.1.1.1/80 || exit 1
             exec 3>&-
             [ -e {stop} ] && break
         done
         echo $count"""
-    accepted: list[float] = []
-
-    def accept() -> None:
-        with contextlib.suppress(TimeoutError):
-            while True:
-                proxy.accept()[0].close()
-                accepted.append(time.monotonic())
-
     with support.listener(fresh) as proxy, Capture(fresh.lab.net, "isp0") as wire:
-        proxy.settimeout(1)
-        child = fresh.lab.host.popen(["bash", "-c", loop], stdout=subprocess.PIPE)
-        thread = threading.Thread(target=accept)
-        thread.start()
-        request.getfixturevalue("newer_program")
-        fresh.apply()
-        replaced = time.monotonic()
-        time.sleep(0.05)
-        stop.touch()
-        out, _ = child.communicate(timeout=10)
-        thread.join(10)
+        with accepting(proxy) as accepted:
+            child = fresh.lab.host.popen(["bash", "-c", loop], stdout=subprocess.PIPE)
+            eventually(lambda: bool(accepted))
+            request.getfixturevalue("newer_program")
+            fresh.apply()
+            replaced = time.monotonic()
+            eventually(lambda: accepted[-1] > replaced)
+            stop.touch()
+            out, _ = child.communicate(timeout=PATIENCE)
         assert child.returncode == 0
         assert len(accepted) == int(out) + 1
         assert accepted[0] < replaced < accepted[-1]

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from tests.demo.stage import Failed, RelayLog, Stage
 from tests.lab import Capture, HttpServer, Lab, diff_snapshots, isolate, snapshot
+from tests.lab.patience import PATIENCE
 
 SITE = """\
 version: 1
@@ -92,7 +93,7 @@ def tell(stage: Stage, lab: Lab, internet: HttpServer, folder: Path) -> None:
 
 def _ended(process: subprocess.Popen[str]) -> int | None:
     try:
-        return process.wait(5)
+        return process.wait(PATIENCE)
     except subprocess.TimeoutExpired:
         return None
 

@@ -6,6 +6,8 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
+from tests.lab.patience import PATIENCE
+
 if TYPE_CHECKING:
     from collections.abc import Sequence
     from pathlib import Path
@@ -68,7 +70,7 @@ class RelayLog:
         return self._path.read_text().splitlines()[self._read :]
 
     def _next(self, wanted: str) -> str:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while time.monotonic() < deadline:
             for line in self._lines():
                 self._read += 1

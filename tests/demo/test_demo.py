@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import isolate, processes
+from tests.lab.patience import PATIENCE
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
@@ -51,7 +52,7 @@ def test_however_it_is_ended_no_process_of_it_remains(number: signal.Signals) ->
         else:
             demo.send_signal(number)
         assert demo.wait(15) != 0
-    assert [pid for pid in family if not processes.ends_within(pid, 5)] == []
+    assert [pid for pid in family if not processes.ends_within(pid, PATIENCE)] == []
 
 
 def descendants(pid: int) -> list[int]:

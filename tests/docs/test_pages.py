@@ -10,6 +10,7 @@ import pytest
 from netplan_tproxy.site.load import load
 from tests.docs.pages import blocks, do, steps
 from tests.lab import HttpServer, Lab, diff_snapshots, snapshot
+from tests.lab.patience import CURL
 from tests.paths import DOCS, ROOT
 
 PAGES = sorted(DOCS.glob("*.md"))
@@ -25,7 +26,7 @@ def test_what_a_page_says_works_and_leaves_nothing_behind(page: Path, tmp_path: 
     with Lab(lan=True) as lab, HttpServer(lab.net):
         # The first packets between two machines are about their link addresses.
         assert lab.lan is not None
-        lab.lan.run(["curl", "-sS", "--max-time", "5", "http://1.1.1.1/"])
+        lab.lan.run([*CURL, "http://1.1.1.1/"])
         files = [body for _, body in blocks("yaml", text)]
         if files:
             (tmp_path / "site.yaml").write_text(files[0])

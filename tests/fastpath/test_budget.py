@@ -18,6 +18,7 @@ from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.sockets.diag import sockets
 from tests.datapath import support
 from tests.fastpath.support import BUDGET, Counted, counters, fast, receive
+from tests.lab.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -51,7 +52,7 @@ def push(end: socket.socket, seconds: float = 1.0, size: int = MESSAGE) -> int:
             last = time.monotonic()
         except BlockingIOError:
             time.sleep(0.01)
-    end.settimeout(10)
+    end.settimeout(PATIENCE)
     return sent
 
 
@@ -186,7 +187,7 @@ def test_bytes_keep_their_order_while_a_direction_is_demoted(
             at = 0
             while at < total:
                 at += pair.near.send(text[at : at + chance.choice([1, 100, 5000, 70_000])])
-            reader.join(10)
+            reader.join(PATIENCE)
         assert digest == [hashlib.sha256(text).digest()]
 
 

@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.fastpath.support import Counted, receive, until
+from tests.fastpath.support import Counted, receive
+from tests.lab.patience import PATIENCE, comes_true
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -76,7 +77,7 @@ def answered_after_half_close(pair: support.Pair) -> tuple[bytes, int]:
         if not part:
             break
         answer += part
-    server.join(10)
+    server.join(PATIENCE)
     return answer, again
 
 
@@ -141,7 +142,7 @@ def test_a_reader_and_a_writer_on_one_socket_get_every_byte_if_they_try_again(
             continue
     ends.near.shutdown(socket.SHUT_WR)
     for thread in threads:
-        thread.join(10)
+        thread.join(PATIENCE)
     assert all(got[at] == at // 20_000 % 251 for at in range(0, size, 997))
 
 
@@ -237,4 +238,4 @@ def test_a_reset_takes_along_what_was_not_read_yet(ends: support.Pair) -> None:
     def reset() -> bool:
         return ends.far.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) != 0
 
-    assert until(reset)
+    assert comes_true(reset)

@@ -12,8 +12,9 @@ import pytest
 from netplan_tproxy.datapath import fastpath
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from tests.datapath import support
-from tests.fastpath.support import Counted, fast, receive, until
+from tests.fastpath.support import Counted, fast, receive
 from tests.lab import HttpServer
+from tests.lab.patience import CURL, PATIENCE, comes_true
 from tests.lab.sabotage import later_version, this_version
 
 if TYPE_CHECKING:
@@ -180,7 +181,7 @@ def test_what_waits_for_a_reader_that_is_only_slow_is_waited_for(tmp_path: Path,
             pair.near.sendall(b"x" * 50_000)
             slow.start()
             host.destroy()
-            slow.join(10)
+            slow.join(PATIENCE)
         assert got == [b"x" * 50_000]
         assert not host.pins.exists()
 
@@ -195,7 +196,7 @@ def test_nothing_of_a_closed_connection_stays_in_the_maps(
                 pair[number % 2].sendall(b"?")
                 assert pair[1 - number % 2].recv(1) == b"?"
         for layout in (fastpath.PAIRS, fastpath.CLAIMS, fastpath.SOCKS):
-            assert until(empty(alone, layout.pin)), layout.name
+            assert comes_true(empty(alone, layout.pin)), layout.name
 
 
 def empty(host: support.Applied, pin: str) -> Callable[[], bool]:
@@ -212,7 +213,7 @@ def test_with_tproxy_relay_everything_between_it_and_its_client_is_redirected(
     counted = Counted(alone)
     with support.relay(alone, "--mark", "0x2"), HttpServer(alone.lab.net):
         for _ in range(5):
-            curl = ["curl", "-sS", "--max-time", "5", "http://1.1.1.1/"]
+            curl = [*CURL, "http://1.1.1.1/"]
             assert alone.lab.host.run(curl).stdout.startswith("hello from the internet")
     found = counted()
     assert found["enrolled_client"] == found["enrolled_proxy"] == 5
@@ -224,7 +225,7 @@ def test_the_proxy_may_restart(alone: support.Applied) -> None:
     for _ in range(3):
         counted = Counted(alone)
         with support.relay(alone, "--mark", "0x2"), HttpServer(alone.lab.net):
-            curl = ["curl", "-sS", "--max-time", "5", "http://1.1.1.1/"]
+            curl = [*CURL, "http://1.1.1.1/"]
             assert alone.lab.host.run(curl).stdout.startswith("hello from the internet")
         assert counted()["messages"] >= 2
 

@@ -24,6 +24,7 @@ from netplan_tproxy.site.model import Mark, Policy
 from netplan_tproxy.state.state import State
 from tests.lab import cgroups
 from tests.lab.budget import examples
+from tests.lab.patience import PATIENCE
 from tests.policy.probes import DEVICES, Probe
 from tests.policy.support import PolicyHost, networks, policy_host
 from tests.policy.test_any_policy import packets, policies
@@ -261,7 +262,7 @@ def test_an_ipv4_destination_written_as_ipv6_is_explained_as_it_fares(host: Poli
     target, port = parse_target("[::ffff:20.0.0.1]:80")
     assert ask(host, Question(target, port))["outcome"] == "intercepted"
     with host.lab.host.socket(socket.AF_INET6) as near:
-        near.settimeout(5)
+        near.settimeout(PATIENCE)
         near.connect(("::ffff:20.0.0.1", 80))
 
 

@@ -20,6 +20,7 @@ from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.state.state import State
 from tests.datapath import support
 from tests.lab.host import SITE, Host, unchanged
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import reset
 from tests.paths import ROOT
 
@@ -246,7 +247,7 @@ def test_what_waits_for_its_confirmation_says_so(host: Host) -> None:
     assert [one["address"] for one in report["listeners"]] == ["127.0.0.1:9050"]
     assert any("goes back in" in line for line in host.run("--status").out)
     assert host.run("--commit").code == 0
-    assert waiting.wait(10) == 0
+    assert waiting.wait(PATIENCE) == 0
     assert read(host)["pending_seconds"] is None
     assert host.run("--explain", "1.1.1.1:80").out[-2].endswith("proxy.port: 9050")
 
@@ -264,7 +265,7 @@ def test_the_record_of_a_change_that_was_rolled_back_is_the_old_one(host: Host) 
     assert waiting.stdout is not None
     assert any("goes back in" in line for line in iter(waiting.stdout.readline, ""))
     assert host.run("--rollback").code == 0
-    waiting.wait(10)
+    waiting.wait(PATIENCE)
     assert read(host)["site"]["name"] == "old"
 
 

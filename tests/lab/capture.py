@@ -8,6 +8,7 @@ import time
 from typing import TYPE_CHECKING, Self
 
 from tests.lab.packets import Packet, parse
+from tests.lab.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -72,7 +73,7 @@ class Capture:
         """What came in over the wire, of one protocol if named."""
         return [p for p in self.packets if p.arrived and proto in {"", p.proto}]
 
-    def wait_for(self, wanted: Callable[[Packet], bool], timeout: float = 5) -> Packet:
+    def wait_for(self, wanted: Callable[[Packet], bool], timeout: float = PATIENCE) -> Packet:
         """The first packet that fits, once there is one."""
         deadline = time.monotonic() + timeout
         while time.monotonic() < deadline:
@@ -93,5 +94,5 @@ class Capture:
         trace: TracebackType | None,
     ) -> None:
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join(PATIENCE)
         self._socket.close()

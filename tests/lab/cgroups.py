@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import syscalls
+from tests.lab.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -63,7 +64,7 @@ def inside(path: str) -> Iterator[None]:
         _enter(directory(before))
 
 
-def remove(folder: Path, seconds: float = 5.0) -> None:
+def remove(folder: Path, seconds: float = PATIENCE) -> None:
     """Remove a cgroup with all below it, once the last process has ended."""
     deadline = time.monotonic() + seconds
     while True:
@@ -125,7 +126,7 @@ def _leave(owner: int, name: str, above: int, back: int) -> None:
     with contextlib.suppress(OSError):  # Linux 5.14
         (here / "cgroup.kill").write_text("1")
     with contextlib.suppress(OSError):
-        remove(here)
+        remove(here, seconds=5)
 
 
 def _sweep(root: Path) -> None:

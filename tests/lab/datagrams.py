@@ -6,6 +6,8 @@ import struct
 import threading
 from typing import TYPE_CHECKING, NamedTuple, Self
 
+from tests.lab.patience import PATIENCE
+
 if TYPE_CHECKING:
     import socket
     from collections.abc import Callable
@@ -69,5 +71,5 @@ class DatagramServer:
 
     def __exit__(self, *_: object) -> None:
         self._stop.set()
-        self._thread.join(5)
+        self._thread.join(PATIENCE)
         self._bound.close()

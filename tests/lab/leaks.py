@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from netplan_tproxy.kernel.bpf.libbpf import library
+from tests.lab.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -60,7 +61,7 @@ class Objects:
         entries = {(_KINDS[kind], number) for kind, number in _ENTRY.iter_unpack(self._log.read())}
         return {entry for entry in entries if _exists(*entry)}
 
-    def left(self, seconds: float = 5.0) -> set[tuple[str, int]]:
+    def left(self, seconds: float = PATIENCE) -> set[tuple[str, int]]:
         """The same; the kernel frees programs and maps a moment late."""
         deadline = time.monotonic() + seconds
         while (found := self.alive()) and time.monotonic() < deadline:

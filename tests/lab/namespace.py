@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from tests.lab import syscalls
 from tests.lab.isolate import NETNS_DIR
+from tests.lab.patience import PATIENCE
 from tests.lab.processes import inhabitants, stop
 
 if TYPE_CHECKING:
@@ -88,7 +89,7 @@ class Namespace:
         finally:
             if child.poll() is None:
                 child.kill()
-                child.wait(10)
+                child.wait(PATIENCE)
             self._children.remove(child)
         if check and child.returncode != 0:
             raise AssertionError(f"{' '.join(map(str, argv))}: exit {child.returncode}\n{out}{err}")
@@ -100,7 +101,7 @@ class Namespace:
         """Make a socket that lives inside, to be used from anywhere; times out after 10 s."""
         with self.entered():
             made = socket.socket(family, kind, proto)
-        made.settimeout(10)
+        made.settimeout(PATIENCE)
         return made
 
     def sysctl(self, name: str, value: str | int | None = None) -> str:

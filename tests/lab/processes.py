@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-_PATIENCE = 5.0
+_PATIENCE = 15.0
 
 
 def inhabitants(inode: int) -> list[int]:

@@ -8,6 +8,8 @@ import threading
 from http.server import BaseHTTPRequestHandler
 from typing import TYPE_CHECKING, Any, Self
 
+from tests.lab.patience import PATIENCE
+
 if TYPE_CHECKING:
     from types import TracebackType
 
@@ -65,7 +67,7 @@ class _Server(socketserver.ThreadingTCPServer):
         trace: TracebackType | None = None,
     ) -> None:
         self.shutdown()
-        self._thread.join(5)
+        self._thread.join(PATIENCE)
         self.server_close()
 
 
@@ -96,7 +98,7 @@ class HttpServer(_Server):
 
 class _Echo(socketserver.BaseRequestHandler):
     def handle(self) -> None:
-        self.request.settimeout(60)
+        self.request.settimeout(PATIENCE)
         while data := self.request.recv(65536):
             self.request.sendall(data)
 

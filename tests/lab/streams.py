@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import struct
+import threading
 import time
+from collections.abc import Iterator
+
+from tests.lab.patience import PATIENCE
 
 # include/net/tcp_states.h
 ESTABLISHED, FIN_WAIT_2, CLOSE = 1, 5, 7
@@ -34,7 +39,7 @@ def state(end: socket.socket) -> int:
 
 def wait_for(wanted: int, end: socket.socket) -> None:
     """Wait until it is in that state: FIN_WAIT_2, its FIN is acknowledged; CLOSE, it is reset."""
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + PATIENCE
     while state(end) != wanted:
         assert time.monotonic() < deadline
         time.sleep(0.001)
@@ -54,3 +59,32 @@ def hears_nothing(server: socket.socket) -> bool:
     except TimeoutError:
         return True
     return False
+
+
+@contextlib.contextmanager
+def accepting(listener: socket.socket) -> Iterator[list[float]]:
+    """Take what comes to a listener and close it, in a thread; when each came.
+
+    Ends once nothing waits any more.
+    """
+    came: list[float] = []
+    over = threading.Event()
+
+    def accept() -> None:
+        while True:
+            try:
+                listener.accept()[0].close()
+            except TimeoutError:
+                if over.is_set():
+                    return
+            else:
+                came.append(time.monotonic())
+
+    listener.settimeout(0.1)
+    thread = threading.Thread(target=accept, name="accepting", daemon=True)
+    thread.start()
+    try:
+        yield came
+    finally:
+        over.set()
+        thread.join(PATIENCE)

@@ -25,6 +25,7 @@ from tests.lab import (
     snapshot,
     sweep,
 )
+from tests.lab.patience import CURL, PATIENCE
 
 pytestmark = pytest.mark.lab
 
@@ -42,7 +43,7 @@ def mounts() -> list[str]:
 
 def test_the_host_reaches_the_internet_over_http(lab: Lab) -> None:
     with HttpServer(lab.net) as server:
-        answer = lab.host.run(["curl", "-sS", "--max-time", "5", "http://1.1.1.1/"])
+        answer = lab.host.run([*CURL, "http://1.1.1.1/"])
     assert answer.stdout == "hello from the internet, 10.77.0.2\n"
     assert [address for address, _ in server.peers] == ["10.77.0.2"]
 
@@ -59,13 +60,13 @@ def test_sockets_of_two_namespaces_are_driven_from_one_process(lab: Lab) -> None
 def test_a_lan_client_reaches_the_internet_through_the_host(lan_lab: Lab) -> None:
     assert lan_lab.lan is not None
     with HttpServer(lan_lab.net):
-        answer = lan_lab.lan.run(["curl", "-sS", "--max-time", "5", "http://1.1.1.1/"])
+        answer = lan_lab.lan.run([*CURL, "http://1.1.1.1/"])
     assert answer.stdout == "hello from the internet, 10.79.0.2\n"
 
 
 def test_a_second_uplink_carries_what_is_bound_to_it() -> None:
     with Lab(wans=2) as lab, HttpServer(lab.net):
-        curl = ["curl", "-sS", "--max-time", "5", "--interface", "wan1", "http://1.1.1.1/"]
+        curl = [*CURL, "--interface", "wan1", "http://1.1.1.1/"]
         assert lab.host.run(curl).stdout == "hello from the internet, 10.78.0.2\n"
 
 
@@ -74,7 +75,7 @@ def test_ipv6_works_when_asked_for() -> None:
         assert lab.lan is not None
         with HttpServer(lab.net, "2606:4700:4700::1111"):
             for namespace, address in ((lab.host, "fd77::2"), (lab.lan, "fd79::2")):
-                curl = ["curl", "-sS", "--max-time", "5", "http://[2606:4700:4700::1111]/"]
+                curl = [*CURL, "http://[2606:4700:4700::1111]/"]
                 answer = namespace.run(curl).stdout
                 assert answer == f"hello from the internet, {address}\n"
 
@@ -82,7 +83,7 @@ def test_ipv6_works_when_asked_for() -> None:
 def test_two_labs_never_meet(lab: Lab) -> None:
     with Lab() as other, HttpServer(lab.net):
         assert names() >= {lab.host.name, other.host.name}
-        lost = other.host.run(["curl", "-sS", "--max-time", "5", "http://1.1.1.1/"], check=False)
+        lost = other.host.run([*CURL, "http://1.1.1.1/"], check=False)
         assert lost.returncode == 7
         other.host.sysctl("net.ipv4.ip_default_ttl", 33)
         assert lab.host.sysctl("net.ipv4.ip_default_ttl") == "64"
@@ -117,7 +118,7 @@ def test_the_thread_is_back_home_after_an_error_inside(lab: Lab) -> None:
 
 def test_what_a_dead_owner_left_is_swept_and_a_living_ones_is_not(lab: Lab) -> None:
     dead = subprocess.Popen(["true"])
-    dead.wait(5)
+    dead.wait(PATIENCE)
     orphan = lab.host.path.with_name(f"ntp-{dead.pid}-abcdef-host")
     orphan.touch()
     foreign = lab.host.path.with_name("somebody-elses")
@@ -144,14 +145,14 @@ def test_a_signal_removes_the_lab(number: signal.Signals) -> None:
         assert child.stdout.readline().startswith(b"ntp-")
         assert len(names()) == len(before) + 2
         child.send_signal(number)
-        child.wait(10)
+        child.wait(PATIENCE)
     assert names() == before
 
 
 def test_an_untouched_namespace_equals_itself_under_traffic(lab: Lab) -> None:
     before = snapshot(lab.host)
     with HttpServer(lab.net):
-        lab.host.run(["curl", "-sS", "--max-time", "5", "http://1.1.1.1/"])
+        lab.host.run([*CURL, "http://1.1.1.1/"])
     assert diff_snapshots(before, snapshot(lab.host)) == []
     assert len(before["sysctls"]) > 500
 
@@ -197,7 +198,7 @@ def test_a_capture_sees_every_packet_and_a_silent_wire_is_silent(lab: Lab) -> No
         time.sleep(0.3)
     assert silence.packets == []
     with Capture(lab.net, "isp0") as capture, HttpServer(lab.net):
-        lab.host.run(["curl", "-sS", "--max-time", "5", "http://1.1.1.1/"])
+        lab.host.run([*CURL, "http://1.1.1.1/"])
         opening = capture.wait_for(lambda packet: packet.flags == "S")
     assert (opening.src, opening.dst, opening.dport) == ("10.77.0.2", "1.1.1.1", 80)
     assert opening.arrived

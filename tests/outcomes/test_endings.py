@@ -18,8 +18,9 @@ from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.reconcile import transaction
 from netplan_tproxy.state.state import State
-from tests.confirm.support import awaiting, ended, eventually, is_as, watchdog_of
+from tests.confirm.support import awaiting, ended, is_as, watchdog_of
 from tests.lab.host import SITE, Host, unchanged
+from tests.lab.patience import eventually
 from tests.lab.sabotage import raising, sabotaged
 from tests.paths import ROOT
 

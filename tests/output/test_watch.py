@@ -15,6 +15,7 @@ import pytest
 from netplan_tproxy.output.screen import watch
 from netplan_tproxy.system.signals import Interrupted, Interrupts
 from tests.lab.host import Host
+from tests.lab.patience import PATIENCE
 from tests.paths import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
@@ -75,12 +76,12 @@ def test_status_watch_in_a_terminal_is_refreshed_and_ends_with_ctrl_c(host: Host
     )  # fmt: skip
     os.close(slave)
     shown = b""
-    deadline = time.monotonic() + 15
+    deadline = time.monotonic() + PATIENCE
     while shown.count(b"\033[H") < 3 and time.monotonic() < deadline:
         if select.select([master], [], [], 1)[0]:
             shown += os.read(master, 65536)
     watching.send_signal(signal.SIGINT)
-    assert watching.wait(10) == 0
+    assert watching.wait(PATIENCE) == 0
     os.close(master)
     assert shown.count(b"\033[H") >= 3
     assert b"\033[1mwan0: output" in shown

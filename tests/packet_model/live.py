@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
+from tests.lab.patience import PATIENCE
 from tests.packet_model.generate import Generator
 from tests.packet_model.model import Input, Model
 from tests.packet_model.stage import Stage
@@ -21,7 +22,6 @@ Send = Callable[[bytes], object]
 _TUNSETIFF, _IFF_TUN = 0x400454CA, 1
 _SOL_PACKET, _PACKET_QDISC_BYPASS = 263, 20  # packet(7); the egress filter is passed by as well
 _VLAN_HEADER = 4
-_SETTLE = 2.0
 
 
 def silence(stage: Stage) -> None:
@@ -105,7 +105,7 @@ def differences(
         for _, outcome in model.judge(given).counted:
             wanted[outcome] += 1
         send(raw)
-    deadline = time.monotonic() + _SETTLE
+    deadline = time.monotonic() + PATIENCE
     while (counted := _packets(stage, ifindex) - before).total() < wanted.total():
         if time.monotonic() > deadline:
             break

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 from tests.datapath import support
 from tests.lab import cgroups
 from tests.lab.counters import read_counters
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import reset
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ class Probe:
         assert namespace is not None
         with cgroups.inside(self.cgroup):
             made = namespace.socket(FAMILIES[self.version], KINDS[self.kind])
-        made.settimeout(1)
+        made.settimeout(PATIENCE)
         # UDP flows are known by their tuple: no two probes may share one.
         made.bind((self.source_address, next(_ports)))
         os.fchown(made.fileno(), self.user, -1)  # sockfs makes that the socket's user
@@ -86,7 +87,7 @@ class TransparentProxy:
     def accept(self, version: int = 4) -> socket.socket:
         """The proxy's end of a TCP connection that waits; BlockingIOError: none does."""
         made, _ = self._sockets["tcp", version].accept()
-        made.settimeout(5)
+        made.settimeout(PATIENCE)
         return made
 
     def receive(self, version: int = 4) -> bytes:

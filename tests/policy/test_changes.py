@@ -16,6 +16,7 @@ from netplan_tproxy.kernel.bpf import compiler
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.libbpf import Fd, call
 from netplan_tproxy.site.model import Policy
+from tests.lab.patience import PATIENCE
 from tests.policy import probes
 from tests.policy.probes import Probe
 from tests.policy.support import PolicyHost, networks
@@ -154,7 +155,7 @@ def test_no_packet_sees_half_of_a_change(host: PolicyHost, name: str) -> None:
             host.applied(policies[turn % 2])
     finally:
         stop.set()
-        client.join(10)
+        client.join(PATIENCE)
     assert failed == []
     assert len(seen) > 100
     assert set(seen) == {expected}

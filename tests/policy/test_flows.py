@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netplan_tproxy.site.model import Policy
+from tests.lab.patience import PATIENCE
 from tests.policy.probes import FAMILIES, KINDS, Probe
 from tests.policy.support import PolicyHost, networks
 
@@ -82,12 +83,12 @@ class Servers:
                 made.bind(("", PORT))
                 if kind == "tcp":
                     made.listen(100)
-                made.settimeout(1)
+                made.settimeout(PATIENCE)
                 self._sockets[kind, version] = made
 
     def accept(self, version: int) -> socket.socket:
         made, _ = self._sockets["tcp", version].accept()
-        made.settimeout(1)
+        made.settimeout(PATIENCE)
         return made
 
     def receive(self, version: int) -> bytes:

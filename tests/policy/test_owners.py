@@ -11,6 +11,7 @@ import pytest
 
 from netplan_tproxy.site.model import Policy
 from tests.lab import cgroups
+from tests.lab.patience import PATIENCE
 from tests.policy.probes import taken
 
 if TYPE_CHECKING:
@@ -38,7 +39,7 @@ def test_a_user_is_the_one_that_created_the_socket(host: PolicyHost, creator: in
     with host.lab.host.entered(), acting_as(creator):
         near = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
     with near:
-        near.settimeout(5)
+        near.settimeout(PATIENCE)
         with acting_as(DAEMON - creator):
             intercepted = taken(near, ("20.0.0.1", 80), host.proxy)
     assert intercepted == (creator != DAEMON)
@@ -52,6 +53,6 @@ def test_a_cgroup_is_the_one_in_which_the_socket_was_created(host: PolicyHost, w
         with cgroups.inside(created):
             near = host.lab.host.socket(socket.AF_INET, socket.SOCK_STREAM)
         with near, cgroups.inside(used):
-            near.settimeout(5)
+            near.settimeout(PATIENCE)
             assert taken(near, ("20.0.0.1", 80), host.proxy) == (where == "used")
         host.applied(Policy())

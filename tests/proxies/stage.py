@@ -15,6 +15,7 @@ from netplan_tproxy.cli import main as cli
 from netplan_tproxy.site.load import load
 from tests.lab import HttpServer, Lab, Namespace, Packet
 from tests.lab.datagrams import DatagramServer, dns_answer
+from tests.lab.patience import CURL, PATIENCE
 from tests.proxies.recipes import SERVERS, SHADOWSOCKS_SERVER, Recipe
 from tests.traffic.support import introduce
 
@@ -23,9 +24,6 @@ if TYPE_CHECKING:
 
 CLIENTS = {"plain": ("host", ""), "bound": ("host", "wan0"), "lan": ("lan", "")}
 """Clients of this host, of this host and bound to the uplink, and behind this host."""
-
-
-_PATIENCE = 10.0
 
 
 class Answer(NamedTuple):
@@ -73,15 +71,15 @@ class Stage:
         """End the daemon as systemd does, and wait for its last process."""
         assert self._daemon is not None
         self._daemon.terminate()
-        self._daemon.wait(_PATIENCE)
+        self._daemon.wait(PATIENCE)
         self.until(lambda: not bound(self.lab.host, "-t"), "has ended")
 
     def until(self, holds: Callable[[], bool], what: str) -> None:
         """Wait for something; fail with all that the daemon wrote if it does not come."""
-        deadline = time.monotonic() + _PATIENCE
+        deadline = time.monotonic() + PATIENCE
         while not holds():
             if time.monotonic() > deadline:
-                raise AssertionError(f"not within {_PATIENCE} s: {what}\n{self.log()}")
+                raise AssertionError(f"not within {PATIENCE} s: {what}\n{self.log()}")
             time.sleep(0.02)
 
     def log(self) -> str:
@@ -103,7 +101,7 @@ class Stage:
     def curl(self, client: str, version: int) -> subprocess.CompletedProcess[str]:
         """Fetch a page; the client's port goes to stderr."""
         url = f"http://{bracketed(SERVERS[version])}/"
-        words = ["curl", "-sS", "--max-time", "5", "--write-out", "%{stderr}%{local_port}", url]
+        words = [*CURL, "--write-out", "%{stderr}%{local_port}", url]
         _, device = CLIENTS[client]
         if device:
             words += ["--interface", device]
@@ -121,7 +119,7 @@ class Stage:
         family = socket.AF_INET if version == 4 else socket.AF_INET6
         made = self.namespace(client).socket(family, socket.SOCK_DGRAM)
         with made:
-            made.settimeout(5)
+            made.settimeout(PATIENCE)
             _, device = CLIENTS[client]
             if device:
                 made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from tests.lab import Lab
+from tests.lab.patience import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,7 +41,7 @@ class Running:
     process: subprocess.Popen[str]
     said: str = ""
 
-    def wait_for_line(self, pattern: str, timeout: float = 10) -> str:
+    def wait_for_line(self, pattern: str, timeout: float = PATIENCE) -> str:
         """The first line, old or new, that the pattern is found in."""
         assert self.process.stderr is not None
         # Read around the text layer: what it has read ahead is hidden from select.

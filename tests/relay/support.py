@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from netplan_tproxy.cli import main as cli
 from tests.lab import Lab, Namespace
 from tests.lab.datagrams import DatagramServer
+from tests.lab.patience import PATIENCE
 from tests.relay import bench
 
 if TYPE_CHECKING:
@@ -93,7 +94,7 @@ class Stage:
     def restart(self) -> None:
         """End the relay cleanly and start another one."""
         self.relay.process.terminate()
-        assert self.relay.process.wait(5) == 0
+        assert self.relay.process.wait(PATIENCE) == 0
         self.relay = start(self.lab)
 
 

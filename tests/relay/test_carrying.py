@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab import EchoServer, HttpServer
+from tests.lab.patience import CURL, PATIENCE
 from tests.lab.streams import read_all
 from tests.relay import bench
 
@@ -28,7 +29,7 @@ def pair(setup: tuple[Lab, bench.Running]) -> Iterator[tuple[socket.socket, sock
     lab, _ = setup
     with bench.server(lab) as listener, bench.client(lab) as near:
         far, peer = listener.accept()
-        far.settimeout(10)
+        far.settimeout(PATIENCE)
         assert peer[0] == "10.77.0.2", "the server must see the relay, not the client"
         with far:
             yield near, far
@@ -38,7 +39,7 @@ def test_a_request_and_its_answer(setup: tuple[Lab, bench.Running]) -> None:
     lab, relay = setup
     assert lab.lan is not None
     with HttpServer(lab.net):
-        answer = lab.lan.run(["curl", "-sS", "--max-time", "5", "http://1.1.1.1/"])
+        answer = lab.lan.run([*CURL, "http://1.1.1.1/"])
     assert answer.stdout == "hello from the internet, 10.77.0.2\n"
     relay.wait_for_line(r"10\.79\.0\.2:\d+ > 1\.1\.1\.1:80: \d+ bytes out, \d+ bytes in, ")
 
@@ -123,7 +124,7 @@ def test_a_slow_reader_holds_the_sender_back_and_loses_nothing(
     sent = [0]
 
     def push() -> None:
-        near.settimeout(30)
+        near.settimeout(PATIENCE)
         while sent[0] < total:
             sent[0] += near.send(block[sent[0] % len(block) :])
         near.shutdown(socket.SHUT_WR)
@@ -139,7 +140,7 @@ def test_a_slow_reader_holds_the_sender_back_and_loses_nothing(
     while part := far.recv(1 << 20):
         digest.update(part)
         received += len(part)
-    pusher.join(10)
+    pusher.join(PATIENCE)
     assert received == total
     assert digest.digest() == hashlib.sha256(block * (total // len(block))).digest()
 
@@ -175,7 +176,7 @@ def test_one_busy_connection_does_not_starve_another(setup: tuple[Lab, bench.Run
             over.set()
             busy.shutdown(socket.SHUT_RDWR)
             for thread in threads:
-                thread.join(10)
+                thread.join(PATIENCE)
 
 
 def test_ipv6_is_carried_too() -> None:

@@ -9,6 +9,7 @@ import pytest
 
 from netplan_tproxy.relay.cli import main
 from tests.lab import Capture, EchoServer, Lab
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import read_all
 from tests.relay import bench
 
@@ -31,7 +32,7 @@ def test_a_sigterm_lets_running_connections_finish() -> None:
             near.shutdown(socket.SHUT_WR)
             assert read_all(near) == b"after"
         assert [address for address, _ in echo.peers] == ["10.77.0.2", "10.79.0.2"]
-        assert relay.process.wait(5) == 0
+        assert relay.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.lab
@@ -43,7 +44,7 @@ def test_what_outlives_the_drain_is_reset_and_the_exit_is_clean() -> None:
             relay.process.terminate()
             with pytest.raises(ConnectionResetError):
                 near.recv(1)
-        assert relay.process.wait(5) == 0
+        assert relay.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.lab
@@ -55,7 +56,7 @@ def test_a_second_signal_ends_the_drain() -> None:
             relay.process.send_signal(signal.SIGINT)
             relay.wait_for_line("draining")
             relay.process.send_signal(signal.SIGINT)
-            assert relay.process.wait(5) == 0
+            assert relay.process.wait(PATIENCE) == 0
 
 
 @pytest.mark.lab
@@ -77,7 +78,7 @@ def test_connections_above_the_limit_wait_their_turn() -> None:
             with pytest.raises(TimeoutError):
                 second.recv(1)
             first.close()
-            second.settimeout(10)
+            second.settimeout(PATIENCE)
             assert second.recv(1) == b"2"
 
 

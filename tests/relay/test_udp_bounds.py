@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from tests.lab.patience import PATIENCE
 from tests.relay import bench
 from tests.relay.support import UdpServer, asked, datagram_socket, lan_client, open_files
 
@@ -26,7 +27,7 @@ def clients(stack: contextlib.ExitStack, lab: Lab, count: int) -> list[socket.so
 
 
 def until_files(relay: bench.Running, count: int) -> None:
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while open_files(relay) != count:
         assert time.monotonic() < deadline, f"{open_files(relay)} files are open, not {count}"
         time.sleep(0.01)
@@ -136,7 +137,7 @@ def test_one_side_is_enough_not_to_be_the_one_silent_for_longest(who: str) -> No
 
 def heard_last(server: UdpServer, data: bytes) -> tuple[str, int]:
     """Who sent that, once it is there."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while server.heard[-1].data != data:
         assert time.monotonic() < deadline
         time.sleep(0.005)
@@ -153,7 +154,7 @@ def test_what_is_ended_to_make_room_is_counted_and_not_said_one_by_one() -> None
             assert asked(near, b"x", WHERE) == b"x"
         relay.process.terminate()
         relay.wait_for_line("the relay ended")
-        relay.process.wait(5)
+        relay.process.wait(PATIENCE)
         relay.wait_for_line("udp pairs ended to make room: .* more$")
         counts = [
             int(line.split("room: ")[1].split()[0])

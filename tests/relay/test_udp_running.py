@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab import Capture
+from tests.lab.patience import PATIENCE
 from tests.relay import bench
 from tests.relay.support import UdpServer, asked, datagram_socket, lan_client
 
@@ -45,7 +46,7 @@ def test_a_sigterm_waits_for_answers_on_their_way(
         for _ in range(2):
             slow.sendto(b"!", peer)
             assert near.recvfrom(10) == (b"!", WHERE)
-        assert relay.process.wait(5) == 0
+        assert relay.process.wait(PATIENCE) == 0
     relay.wait_for_line(r"2 out, 2 in, \d+\.\d\d s, the relay ended")
 
 
@@ -79,7 +80,7 @@ def test_a_signal_carries_what_has_arrived(
         relay.process.terminate()
         relay.process.send_signal(signal.SIGCONT)
         got = {near.recv(10) for _ in range(250)}
-        assert relay.process.wait(5) == 0
+        assert relay.process.wait(PATIENCE) == 0
     assert got == {b"%d" % number for number in range(250)}
     assert len(set(server.peers)) == 1
 
@@ -89,7 +90,7 @@ def test_a_restarted_relay_serves_the_same_clients(setup: tuple[Lab, bench.Runni
     with UdpServer(lab.net, *WHERE) as server, lan_client(lab) as near:
         assert asked(near, b"before", WHERE) == b"before"
         relay.process.terminate()
-        assert relay.process.wait(5) == 0
+        assert relay.process.wait(PATIENCE) == 0
         bench.start(lab.host, *LISTEN).wait_for_line("listening")
         assert asked(near, b"after", WHERE) == b"after"
         assert {address for address, _ in server.peers} == {"10.77.0.2"}
@@ -100,7 +101,7 @@ def test_a_killed_relay_can_be_replaced_at_once(setup: tuple[Lab, bench.Running]
     with UdpServer(lab.net, *WHERE), lan_client(lab) as near:
         assert asked(near, b"before", WHERE) == b"before"
         relay.process.kill()
-        relay.process.wait(5)
+        relay.process.wait(PATIENCE)
         bench.start(lab.host, *LISTEN).wait_for_line("listening")
         assert asked(near, b"after", WHERE) == b"after"
 
@@ -171,7 +172,7 @@ def test_the_relays_own_datagram_coming_back_is_refused_and_does_not_loop() -> N
             )
             assert server.heard == []
         relay.process.terminate()
-        assert relay.process.wait(5) == 0
+        assert relay.process.wait(PATIENCE) == 0
         relay.wait_for_line("1 out, 0 in, ")
         assert relay.said.count("refused") == 1
 

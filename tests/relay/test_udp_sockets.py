@@ -15,6 +15,7 @@ from netplan_tproxy.relay.exchange import Exchange
 from netplan_tproxy.relay.notices import Notices
 from netplan_tproxy.relay.options import Endpoint
 from netplan_tproxy.relay.udpsockets import Arrival
+from tests.lab.patience import PATIENCE
 from tests.relay.support import UdpServer, datagram_socket
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def test_a_question_after_an_icmp_error_is_sent_all_the_same(lab: Lab) -> None:
         until_error(exchange.upstream, lab)
         server = stack.enter_context(UdpServer(lab.net, "1.1.1.1", 53))
         exchange.ask(memoryview(b"somebody there"))
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while not server.heard and time.monotonic() < deadline:
             time.sleep(0.005)
         assert [heard.data for heard in server.heard] == [b"somebody there"]
@@ -113,7 +114,7 @@ def test_a_question_after_an_icmp_error_is_sent_all_the_same(lab: Lab) -> None:
 
 def until_error(upstream: socket.socket, lab: Lab) -> None:
     """Wait for the ICMP error without taking it from the socket."""
-    deadline = time.monotonic() + 5
+    deadline = time.monotonic() + PATIENCE
     while "InDestUnreachs 1" not in _nstat(lab):
         assert time.monotonic() < deadline
         assert upstream.fileno() >= 0

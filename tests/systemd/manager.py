@@ -15,6 +15,7 @@ import time
 from pathlib import Path
 
 from tests.lab import cgroups, syscalls
+from tests.lab.patience import PATIENCE
 from tests.paths import ROOT
 
 SYSTEMD = Path("/lib/systemd/systemd")
@@ -65,14 +66,14 @@ def inside(unit: str, script: str) -> int:
     words = [str(SYSTEMD), "--user", "--unit=basic.target"]
     manager = subprocess.Popen(words, env=environment, stderr=subprocess.DEVNULL)
     try:
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + PATIENCE
         while not (_RUNTIME / "systemd/private").exists() and time.monotonic() < deadline:
             time.sleep(0.02)
         done = subprocess.run(["sh", "-c", script], env=environment, check=False, timeout=50)
     finally:
         manager.terminate()
         with contextlib.suppress(subprocess.TimeoutExpired):
-            manager.wait(5)
+            manager.wait(PATIENCE)
     return done.returncode
 
 

@@ -19,6 +19,7 @@ from pathlib import Path
 from tests.lab import syscalls
 from tests.lab.isolate import NETNS_DIR
 from tests.lab.namespace import CURRENT
+from tests.lab.patience import PATIENCE
 from tests.paths import ROOT
 from tests.traffic.sockets import listen
 from tests.traffic.support import BEHIND, BOUND, UNBOUND, V4, V6, Applied, Family, Pair
@@ -72,7 +73,7 @@ def gathered(on: Applied, total: int) -> Iterator[Crowd]:
 
 def _end(child: subprocess.Popen[str]) -> None:
     child.kill()
-    child.communicate(timeout=10)
+    child.communicate(timeout=PATIENCE)
 
 
 def _gather(namespace: str, family: Family, device: str, count: int) -> list[Pair]:
@@ -82,7 +83,7 @@ def _gather(namespace: str, family: Family, device: str, count: int) -> list[Pai
             syscalls.setns(there.fileno())
             for number in range(count):
                 near = socket.socket(family.number)
-                near.settimeout(10)
+                near.settimeout(PATIENCE)
                 if device:
                     near.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
                 near.connect((family.far, 80 + number // _PORTS))

@@ -7,10 +7,10 @@ import ctypes
 import os
 import socket
 import struct
-import time
 from collections.abc import Callable, Iterator
 
 from tests.lab import Namespace
+from tests.lab.patience import PATIENCE, comes_true
 from tests.traffic.support import BYPASS, UNBOUND, Applied, Family, Pair, Sender
 
 NOBODY = 65534
@@ -67,7 +67,7 @@ def connected(near: socket.socket, server: socket.socket, namespace: Namespace, 
         near.connect(server.getsockname()[:2])
     assert near.getsockname()[1] == port
     far, peer = server.accept()
-    far.settimeout(5)
+    far.settimeout(PATIENCE)
     assert peer[1] == port
     return Pair(near, far)
 
@@ -125,19 +125,9 @@ def states(namespace: Namespace, port: int) -> list[str]:
     return [line.split()[0] for line in shown.splitlines()]
 
 
-def gone(namespace: Namespace, port: int, timeout: float = 5) -> bool:
+def gone(namespace: Namespace, port: int, timeout: float = PATIENCE) -> bool:
     """Whether no socket of the namespace has this port any more, but for a listener."""
     return comes_true(lambda: set(states(namespace, port)) <= {"LISTEN"}, timeout)
-
-
-def comes_true(question: Callable[[], bool], timeout: float = 5) -> bool:
-    """Whether something is so, sooner or later."""
-    deadline = time.monotonic() + timeout
-    while not question():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.02)
-    return True
 
 
 @contextlib.contextmanager

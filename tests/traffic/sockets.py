@@ -11,6 +11,7 @@ import threading
 from typing import NamedTuple
 
 from tests.lab import Capture, Packet
+from tests.lab.patience import PATIENCE
 from tests.traffic.support import PORT, V4, Applied, Family
 
 # <linux/in.h> and <linux/in6.h>; Python has no names for them.
@@ -54,7 +55,7 @@ def listen(
 ) -> socket.socket:
     """The same in the namespace that this thread is in."""
     made = socket.socket(family.number, kind)
-    made.settimeout(10)
+    made.settimeout(PATIENCE)
     # Of datagram sockets that share a port by SO_REUSEADDR the last one gets all.
     made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT if shared else socket.SO_REUSEADDR, 1)
     transparent(made)
@@ -134,6 +135,6 @@ def exchange(one: socket.socket, two: socket.socket, size: int) -> None:
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(30)
+        thread.join(PATIENCE)
     assert got[two] == hashlib.sha256(sent[0]).hexdigest()
     assert got[one] == hashlib.sha256(sent[1]).hexdigest()

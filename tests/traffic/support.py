@@ -15,6 +15,7 @@ from typing import NamedTuple
 from netplan_tproxy.cli import main as cli
 from tests.lab import Lab, Namespace
 from tests.lab.counters import pins_of
+from tests.lab.patience import PATIENCE
 
 PORT = 9040
 BYPASS = 2  # the bypass mark
@@ -128,7 +129,7 @@ class Applied:
         near = self.client(sender, family)
         near.connect((family.far, port))
         far, peer = proxy.accept()
-        far.settimeout(10)
+        far.settimeout(PATIENCE)
         assert peer == near.getsockname()
         assert far.getsockname() == near.getpeername()
         return Pair(near, far)

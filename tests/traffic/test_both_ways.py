@@ -8,6 +8,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE
 from tests.traffic import support
 from tests.traffic.sockets import answer, exchange, receive
 from tests.traffic.support import BEHIND, Applied, Family, Sender, make_site
@@ -86,7 +87,7 @@ def test_this_hosts_own_services_answer_whether_it_forwards_or_not(
         counting(host) as added,
     ):
         server.bind((address, 5300))
-        near.settimeout(1)
+        near.settimeout(PATIENCE)
         for _ in range(2):
             near.sendto(bytes(size), (address, 5300))
             data, client = server.recvfrom(65536)
@@ -109,7 +110,7 @@ def test_this_hosts_own_services_answer_those_behind_it(
         host.client(BEHIND, family, DGRAM) as near,
     ):
         server.bind((address, 5300))
-        near.settimeout(1)
+        near.settimeout(PATIENCE)
         near.sendto(bytes(size), (address, 5300))
         data, client = server.recvfrom(65536)
         server.sendto(data, client)

@@ -13,11 +13,11 @@ import pytest
 
 from tests.lab import Capture
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE, comes_true
 from tests.traffic import reuse, support
 from tests.traffic.reuse import (
     RESETS,
     bypassed,
-    comes_true,
     connected,
     gone,
     is_reset,
@@ -97,7 +97,7 @@ def test_its_reset_reaches_the_far_end(
         for _ in range(TIMES):
             made = pair()
             end(made)
-            made.far.settimeout(0.5)
+            made.far.settimeout(PATIENCE)
             arrived += is_reset(made.far)
             made.far.close()
     assert f"{arrived} of {TIMES}" == f"{TIMES} of {TIMES}"
@@ -114,7 +114,7 @@ def test_what_it_says_from_time_wait_reaches_the_far_end(
     assert far.recv(1) == b""
     assert comes_true(lambda: "FIN-WAIT-2" in reuse.states(host.lab.host, port))
     far.close()
-    assert gone(host.lab.net, port, 1)
+    assert gone(host.lab.net, port, 5)
 
 
 def test_an_acknowledgement_that_was_lost_is_sent_again_from_time_wait(
@@ -150,7 +150,7 @@ def test_nobodys_reset_is_the_far_ends_when_the_socket_is_gone(pair: Callable[[]
     for _ in range(TIMES):
         near, far = pair()
         reuse.vanish(near)
-        far.settimeout(0.5)
+        far.settimeout(PATIENCE)
         far.sendall(b"anybody there?")
         assert is_reset(far)
         far.close()
@@ -170,14 +170,14 @@ def test_a_service_answers_from_a_port_that_a_client_had(
             end.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             end.bind(address)
         service.listen()
-        caller.settimeout(0.5)
+        caller.settimeout(PATIENCE)
         caller.connect((family.host, port))
         accepted, _ = service.accept()
-        caller.settimeout(5)
+        caller.settimeout(PATIENCE)
         accepted.close()
         assert caller.recv(1) == b""
         assert comes_true(lambda: "FIN-WAIT-2" in reuse.states(host.lab.host, port))
-    assert gone(host.lab.net, port, 1)  # what is in TIME_WAIT has acknowledged its FIN
+    assert gone(host.lab.net, port, 5)  # what is in TIME_WAIT has acknowledged its FIN
 
 
 def test_a_service_with_the_port_of_an_intercepted_client_is_not_asked_for_it(
@@ -197,7 +197,7 @@ def test_a_service_with_the_port_of_an_intercepted_client_is_not_asked_for_it(
         near.connect((family.far, 80))
         far, _ = tcp.accept()
         with far:
-            far.settimeout(5)
+            far.settimeout(PATIENCE)
             reuse.vanish(near)
             far.sendall(b"anybody there?")
             assert is_reset(far)
@@ -224,7 +224,7 @@ def test_the_next_intercepted_client_with_the_port_leaks_nothing(  # noqa: PLR09
         with only_port(host.lab.host, port):
             near.connect((family.far, 80))
         far, _ = tcp.accept()
-        far.settimeout(5)
+        far.settimeout(PATIENCE)
         far.sendall(b"hello")
         assert near.recv(5) == b"hello"
         how(Pair(near, far))
@@ -253,7 +253,7 @@ def test_a_forwarded_connection_that_is_bypassed_by_now_goes_its_own_way(
         assert far.recv(1) == b""
         assert comes_true(lambda: "FIN-WAIT-2" in reuse.states(host.lan, port))
         far.close()
-        assert gone(host.lab.net, port, 1)
+        assert gone(host.lab.net, port, 5)
     finally:
         host.apply(SITE)
 

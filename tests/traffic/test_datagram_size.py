@@ -11,6 +11,7 @@ import socket
 import pytest
 
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE
 from tests.traffic.sockets import answer, receive
 from tests.traffic.support import BEHIND, BYPASS, UNBOUND, V6, Applied, Family, Sender
 
@@ -111,7 +112,7 @@ def test_this_hosts_own_service_talks_to_the_outside_in_any_size(
         data, client = server.recvfrom(65536)
         assert len(data) == size
         server.sendto(bytes(answer_size), client)
-        near.settimeout(1)
+        near.settimeout(PATIENCE)
         assert len(near.recv(65536)) == answer_size
 
 

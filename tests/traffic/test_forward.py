@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab import Capture
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import read_exactly
 from tests.traffic.icmp import pings
 from tests.traffic.sockets import exchange, leaks, listener, receive
@@ -70,10 +71,10 @@ def test_a_client_may_use_its_port_again_at_once(
         near = host.client(BEHIND, family)
         near.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         near.bind(("", port))
-        near.settimeout(2)
+        near.settimeout(PATIENCE)
         near.connect((family.far, 80))
         far, peer = tcp.accept()
-        far.settimeout(2)
+        far.settimeout(PATIENCE)
         assert peer[1] == port
         ends = (near, far)
         near.sendall(b"hello")

@@ -12,6 +12,7 @@ import pytest
 
 from tests.lab import Namespace
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE
 from tests.traffic import support
 from tests.traffic.sockets import receive
 from tests.traffic.support import V4, Applied, Family, make_site
@@ -50,7 +51,7 @@ def asker(host: Applied, visitor: Visitor, family: Family) -> socket.socket:
     """A socket that sends to groups by the visitor's device."""
     namespace: Namespace = host.namespace(visitor.role)
     made = namespace.socket(family.number, DGRAM)
-    made.settimeout(1)
+    made.settimeout(PATIENCE)
     made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, visitor.device.encode())
     made.setsockopt(socket.SOL_SOCKET, socket.SO_BROADCAST, 1)
     return made

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import read_exactly
 from tests.traffic.icmp import message, quotation, raw, send_too_big
 from tests.traffic.sockets import exchange
@@ -71,7 +72,7 @@ def test_a_router_behind_may_tell_the_original_destination_of_a_low_mtu(
         assert path_mtu(far) == 1500
         quoted = quotation((family.far, 80), near.getsockname()[:2], next_expected(near))
         send_too_big(host.lan, family.far, quoted, 1300)
-        deadline = time.monotonic() + 2
+        deadline = time.monotonic() + PATIENCE
         while path_mtu(far) != 1300 and time.monotonic() < deadline:
             time.sleep(0.01)
         assert path_mtu(far) == 1300
@@ -105,7 +106,7 @@ def test_errors_about_other_peoples_packets_are_passed_on(
     quoted = quotation((family.far, 4711), (family.behind, 4712))
     with raw(host.lab.net, family.number) as end, counting(host) as added:
         send_too_big(host.lan, family.far, quoted, 1300)
-        deadline = time.monotonic() + 5
+        deadline = time.monotonic() + PATIENCE
         while quoted not in end.recv(2000):
             assert time.monotonic() < deadline
     assert added["lan0", "icmp"] == 0

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -11,6 +9,7 @@ import pytest
 from tests.lab import Capture, Namespace
 from tests.lab.counters import counting
 from tests.lab.memory import charged
+from tests.lab.patience import eventually
 from tests.traffic import crowd
 from tests.traffic.sockets import leaks
 from tests.traffic.support import Applied
@@ -48,15 +47,8 @@ def test_fifty_thousand_connections_live_side_by_side(host: Applied) -> None:
             many.ask("end")
         if memory:
             assert held > 2 * MANY * 1000
-            settles(lambda: memory() - before < held / 5)
+            eventually(lambda: memory() - before < held / 5)
         assert leaks(wire) == []
     assert added["wan0", "new"] + added["lan0", "new"] == MANY
-    settles(lambda: tcp_sockets(host.lab.host) == sockets)
-    settles(lambda: all_sockets(host.lab.host) <= unfreed)
-
-
-def settles(done: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not done():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    eventually(lambda: tcp_sockets(host.lab.host) == sockets)
+    eventually(lambda: all_sockets(host.lab.host) <= unfreed)

@@ -13,6 +13,7 @@ import pytest
 
 from tests.lab import Capture, Namespace
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE
 from tests.traffic.frames import SYN, datagram, frame, ip_packet, mac_of, sender_of, tcp_segment
 from tests.traffic.sockets import answer, leaks, listener, receive
 from tests.traffic.support import UNBOUND, V4, Applied, Family
@@ -99,7 +100,7 @@ def test_a_connection_of_another_namespace_is_left_alone(
         for device, ends_first in itertools.product(devices, (0, 1)):
             near = box.socket(family, socket.SOCK_STREAM)
             near.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
-            near.settimeout(2)
+            near.settimeout(PATIENCE)
             near.connect((family.far, ECHO))
             far, peer = server.accept()
             assert peer[0] == box.address
@@ -115,7 +116,7 @@ def test_a_connection_of_another_namespace_is_left_alone(
 
 def asks(near: socket.socket, server: socket.socket, family: Family) -> None:
     question = secrets.token_bytes(8)
-    near.settimeout(2)
+    near.settimeout(PATIENCE)
     near.sendto(question, (family.far, ECHO))
     data, source = server.recvfrom(100)
     assert data == question

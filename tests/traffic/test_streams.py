@@ -11,6 +11,7 @@ from collections.abc import Iterator
 import pytest
 
 from tests.lab import Namespace
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import read_exactly
 from tests.traffic.sockets import exchange, listener
 from tests.traffic.support import V4, Applied, Family, Sender
@@ -106,7 +107,7 @@ def test_a_reset_in_the_middle_reaches_the_other_end(
     pair[who].setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
     pair[who].close()
     with pair[1 - who] as left:
-        left.settimeout(5)
+        left.settimeout(PATIENCE)
         with pytest.raises(ConnectionResetError):
             left.recv(1)
 
@@ -123,7 +124,7 @@ def test_packets_with_ip_options_are_carried(host: Applied, sender: Sender, opti
         far, _ = proxy.accept()
         with far:
             assert far.getsockname() == (V4.far, 80)
-            far.settimeout(10)
+            far.settimeout(PATIENCE)
             exchange(near, far, 1 << 20)
     with host.client(sender, V4) as near:
         near.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, options)

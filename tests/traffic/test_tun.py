@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab import EchoServer, Lab, Namespace
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import read_exactly
 from tests.traffic.icmp import pings
 from tests.traffic.sockets import answer, exchange, listener, receive
@@ -120,7 +121,7 @@ def test_a_port_may_be_used_again_while_the_proxy_is_in_time_wait(
             near = host.client(sender, family)
             near.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             near.bind(("", 42000))
-            near.settimeout(2)
+            near.settimeout(PATIENCE)
             near.connect((family.far, 80))
             with near, tcp.accept()[0] as far:
                 far.sendall(b"x")
@@ -151,7 +152,7 @@ def test_nobody_listens(host: Applied, family: Family, sender: Sender) -> None:
         near.connect((family.far, 80))
     with host.client(sender, family, DGRAM) as near:
         near.connect((family.far, 53))
-        near.settimeout(2)
+        near.settimeout(PATIENCE)
         near.send(b"anybody?")
         with pytest.raises(ConnectionRefusedError):
             near.recv(1)

@@ -8,6 +8,7 @@ import struct
 import pytest
 
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import hears_nothing
 from tests.traffic.frames import (
     ACK,
@@ -57,7 +58,7 @@ def test_a_tagged_frame_goes_out_as_it_is(host: Applied, tags: Tags) -> None:
         far = socket.socket(socket.AF_PACKET, socket.SOCK_RAW, socket.htons(3))
     with far, listener(host, V4) as proxy, counting(host) as added:
         far.bind(("isp0", 3))
-        far.settimeout(5)
+        far.settimeout(PATIENCE)
         with sender_of(host.lab.host, "wan0") as wire:
             wire.send(sent)
         # The receiving stack keeps the outer tag beside the frame.
@@ -109,7 +110,7 @@ def test_a_frame_with_a_priority_is_refused_without(host: Applied, tags: Tags) -
     """As the kernel answers."""
     ends = mac_of(host.lan, "eth0"), mac_of(host.lab.host, "lan0")
     with sender_of(host.lan, "eth0", hears=True) as wire, counting(host) as added:
-        wire.settimeout(5)
+        wire.settimeout(PATIENCE)
         wire.send(frame(*ends, opening(V4.behind), tags))
         far = socket.inet_aton(V4.far)
         came = wire.recvmsg(2000, 200)

@@ -9,6 +9,7 @@ import sys
 import pytest
 
 from tests.lab.counters import counting
+from tests.lab.patience import PATIENCE
 from tests.lab.streams import CLOSE, wait_for
 from tests.traffic.sockets import answer, listener, receive
 from tests.traffic.support import PORT, Applied, Family, Sender
@@ -39,7 +40,7 @@ def test_a_connection_is_refused(host: Applied, family: Family, sender: Sender) 
     with counting(host) as added:
         for _ in range(3):
             with host.client(sender, family) as near:
-                near.settimeout(2)
+                near.settimeout(PATIENCE)
                 with pytest.raises(ConnectionRefusedError):
                     near.connect((family.far, 80))
     assert added == {(sender.interface, "refused"): 3}
@@ -48,7 +49,7 @@ def test_a_connection_is_refused(host: Applied, family: Family, sender: Sender) 
 def test_a_datagram_is_refused(host: Applied, family: Family, sender: Sender) -> None:
     with host.client(sender, family, DGRAM) as near, counting(host) as added:
         near.connect((family.far, 53))
-        near.settimeout(2)
+        near.settimeout(PATIENCE)
         for size in (0, 1, 7, 8, 9, 100, 1400):
             near.send(bytes(size))
             with pytest.raises(ConnectionRefusedError):
@@ -60,7 +61,7 @@ def test_segmentation_offload_is_refused_too(host: Applied, family: Family, send
     with host.client(sender, family, DGRAM) as near:
         near.setsockopt(socket.IPPROTO_UDP, 103, 1000)
         near.connect((family.far, 53))
-        near.settimeout(2)
+        near.settimeout(PATIENCE)
         near.send(bytes(9000))
         with pytest.raises(ConnectionRefusedError):
             near.recv(1)
@@ -126,7 +127,7 @@ def test_connections_of_a_killed_proxy_are_reset(
             near.sendall(b"never read")
     finally:
         child.kill()
-        child.communicate(timeout=10)
+        child.communicate(timeout=PATIENCE)
     with near:
         if client == "idle":
             assert near.recv(1) == b""

@@ -12,6 +12,7 @@ from typing import Self
 
 from tests.lab import Namespace, Packet
 from tests.lab.packets import parse
+from tests.lab.patience import PATIENCE
 
 TUNSETIFF = 0x400454CA
 IFF_TUN, IFF_NO_PI = 0x0001, 0x1000
@@ -77,6 +78,6 @@ class Cable:
         trace: TracebackType | None,
     ) -> None:
         os.eventfd_write(self._wake, 1)
-        self._thread.join(5)
+        self._thread.join(PATIENCE)
         for fd in (*self._fds, self._wake):
             os.close(fd)

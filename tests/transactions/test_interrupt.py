@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -98,12 +99,17 @@ def test_an_ignored_hangup_stays_ignored(host: Host, monkeypatch: pytest.MonkeyP
 @pytest.mark.slow
 def test_a_signal_at_any_moment_leaves_all_or_nothing(host: Host) -> None:
     nothing = host.look()
-    host.applied()
+    host.spawn(str(host.site))
+    host.destroyed()
+    start = time.monotonic()
+    host.spawn(str(host.site))
+    whole = time.monotonic() - start
     everything = host.look()
     host.destroyed()
     outcomes = set()
-    for delay in range(150, 750, 60):
-        words = ["timeout", "-s", "TERM", f"{delay / 1000}", *host.popen_words(str(host.site))]
+    for tenths in range(1, 11):
+        delay = f"{whole * tenths / 10:.3f}"
+        words = ["timeout", "-s", "TERM", delay, *host.popen_words(str(host.site))]
         done = host.namespace.run(words, check=False, cwd=ROOT)
         assert "Traceback" not in done.stderr
         found = host.look()

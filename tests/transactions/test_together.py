@@ -11,6 +11,7 @@ import pytest
 
 from tests.lab import Lab, diff_snapshots
 from tests.lab.host import CHANGES, SITE, Host, unchanged
+from tests.lab.patience import PATIENCE
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -48,7 +49,7 @@ def test_a_second_run_waits_for_the_first(host: Host) -> None:
         with pytest.raises(subprocess.TimeoutExpired):
             waiting.wait(0.8)
         assert host.apply("--check").code == 0
-    out, _ = waiting.communicate(timeout=10)
+    out, _ = waiting.communicate(timeout=PATIENCE)
     assert (waiting.returncode, out.splitlines()[-1][-9:]) == (0, "to remove")
 
 
