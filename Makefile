@@ -18,9 +18,8 @@ EXAMPLES := 400
 help:
 	@echo "make demo    see it work, in namespaces that vanish afterwards"
 	@echo "make lint    the static checks: ruff, mypy, the import rules"
-	@echo "make docs-check  spelling, and the form of Markdown"
-	@echo "make check   the same and every test that needs no kernel; no root"
-	@echo "make test    the same and every other test, as CI runs them; root"
+	@echo "make check   the same, spelling, and every test that needs no kernel; no root"
+	@echo "make test    lint and all tests, as CI runs them; root"
 	@echo "make soak    all tests with ten times the random work ($(EXAMPLES) histories); root"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make man     write docs/*.8 anew, from the options there are"
