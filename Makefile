@@ -18,12 +18,11 @@ EXAMPLES := 400
 help:
 	@echo "make demo    see it work, in namespaces that vanish afterwards"
 	@echo "make lint    the static checks: ruff, mypy, the import rules"
-	@echo "make docs-check  spelling, and the form of Markdown"
-	@echo "make check   the same and every test that needs no kernel; no root"
-	@echo "make test    the same and every other test, as CI runs them; root"
+	@echo "make check   the same, spelling, and every test that needs no kernel; no root"
+	@echo "make test    lint and all tests, as CI runs them; root"
 	@echo "make soak    all tests with ten times the random work ($(EXAMPLES) histories); root"
 	@echo "make format  let ruff rewrite what it can"
-	@echo "make man     write docs/tproxy-apply.8 anew, from the options there are"
+	@echo "make man     write docs/*.8 anew, from the options there are"
 
 packages:
 	@missing=$$(for p in $(PACKAGES); do \
@@ -102,8 +101,10 @@ format: .venv/dev.stamp
 	$(BIN)/ruff format .
 
 man: .venv/run.stamp
-	$(BIN)/python -m netplan_tproxy.cli.manpage >docs/tproxy-apply.8.new
-	mv docs/tproxy-apply.8.new docs/tproxy-apply.8
+	for page in tproxy-apply tproxy-relay; do \
+	  $(BIN)/python -m netplan_tproxy.cli.manpage $$page >docs/$$page.8.new && \
+	  mv docs/$$page.8.new docs/$$page.8 || exit 1; \
+	done
 
 clean:
 	rm -rf .venv dist build .pytest_cache .mypy_cache .ruff_cache .import_linter_cache .hypothesis

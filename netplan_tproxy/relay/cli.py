@@ -63,7 +63,8 @@ def _some_seconds(text: str) -> float:
     return value
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """Return the argument parser."""
     parser = _Parser(
         prog="tproxy-relay",
         description="Accept redirected TCP connections and UDP datagrams"
@@ -146,7 +147,7 @@ def _raise_file_limit(options: Options) -> None:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run until SIGTERM; 0 after a drain, 1 if it cannot run, 64 for a wrong command line."""
-    given = _parser().parse_args(argv)
+    given = parser().parse_args(argv)
     options = Options(
         listen=tuple(given.listen),
         mark=given.mark,

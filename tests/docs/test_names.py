@@ -69,3 +69,11 @@ def test_the_drawing_of_the_floors_shows_each_once() -> None:
     names = [name for layer in layers for name in layer.split(" : ")]
     shown = re.findall(r">([\w]+)</text>", (DOCS / "floors.svg").read_text())
     assert sorted(shown) == sorted([*names, "imports"])
+
+
+def test_every_target_of_make_that_a_text_names_is_there() -> None:
+    rules = (ROOT / "Makefile").read_text(encoding="utf-8")
+    targets = set(re.findall(r"^([a-z-]+):", rules, re.MULTILINE))
+    for path in (*ROOT.glob("*.md"), *DOCS.glob("*.md"), ROOT / "tests/README.md"):
+        named = set(re.findall(r"(?:^|`|sudo )make ([a-z-]+)", path.read_text(), re.MULTILINE))
+        assert named <= targets, path
