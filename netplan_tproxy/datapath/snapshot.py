@@ -30,6 +30,7 @@ class Snapshot:
         self._netlink = netlink
         self._bpf = bpf
         self._filters: dict[tuple[int, int], list[FilterRecord]] = {}
+        self._sysctls: dict[str, str | None] = {}
 
     @cached_property
     def links(self) -> dict[str, Link]:
@@ -58,7 +59,9 @@ class Snapshot:
 
     def sysctl(self, path: str) -> str | None:
         """Read one setting; None where there is none."""
-        return read_sysctl(path)
+        if path not in self._sysctls:
+            self._sysctls[path] = read_sysctl(path)
+        return self._sysctls[path]
 
     def bpffs(self) -> int | None:
         """Count what others pinned in the bpffs; None: none is mounted."""

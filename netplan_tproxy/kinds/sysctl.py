@@ -3,27 +3,41 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
-from netplan_tproxy.kernel.host.sysctl import write_sysctl
+from netplan_tproxy.kernel.host import sysctl_family
+from netplan_tproxy.kernel.host.sysctl import dotted, read_sysctl, write_sysctl
+from netplan_tproxy.kernel.host.sysctl_family import becomes, family
 from netplan_tproxy.resource.kind import Kind
 from netplan_tproxy.resource.ranks import Rank
-from netplan_tproxy.resource.values import Resource
+from netplan_tproxy.resource.values import Id, Ledger, Live, Owned, Resource
+
+Values = tuple[tuple[str, str], ...]
+_MOST_NAMES = 8
 
 
 @dataclass(frozen=True)
 class Sysctl(Resource):
-    """One setting; ``path`` is relative to /proc/sys."""
+    """One setting; ``path`` is relative to /proc/sys.
+
+    ``family`` are others that a write changes, by path: as they are, or are to be along with
+    it. Put back with it, they are as they were.
+    """
 
     kind: ClassVar[str] = "sysctl"
     is_setting: ClassVar[bool] = True
 
     path: str
     setting: str
+    family: Values = field(default=(), compare=False, metadata={"sparse": True})
+
+    def __post_init__(self) -> None:
+        # A ledger has lists.
+        object.__setattr__(self, "family", tuple((path, value) for path, value in self.family))
 
     @property
     def key(self) -> str:
@@ -35,13 +49,94 @@ class Sysctl(Resource):
 
     @property
     def title(self) -> str:
-        # sysctl(8) swaps dots and slashes where a name itself has a dot.
-        dotted = self.path if "." in self.path else self.path.replace("/", ".")
-        return f"sysctl {dotted}"
+        return f"sysctl {dotted(self.path)}"
 
     @property
     def parts(self) -> tuple[str, ...]:
-        return (self.setting,)
+        shown = [
+            (path, value)
+            for path, value in self.family
+            if becomes(self.path, path) in {sysctl_family.follows, sysctl_family.opposes}
+        ]
+        return (self.setting, *_folded(shown))
+
+    @property
+    def along(self) -> tuple[Resource, ...]:
+        return tuple(Sysctl(path, value) for path, value in self.family)
+
+    def upon(self, now: Resource | None, mine: Owned | None, others: Live) -> Resource:
+        if not isinstance(now, Sysctl):
+            return self
+        before = mine.before if mine else None
+        first = before.family if isinstance(before, Sysctl) and before == self else ()
+        held = {
+            path: self._holds(path, value, now.setting if mine else None, dict(first))
+            for path, value in now.family
+        }
+        wanted = ((path, others.get(Id(self.kind, path))) for path, _ in now.family)
+        held |= {path: one.setting for path, one in wanted if isinstance(one, Sysctl)}
+        return replace(self, family=tuple((p, value) for p, value in held.items() if value))
+
+    def _holds(self, path: str, value: str, ours: str | None, first: dict[str, str]) -> str | None:
+        """Give what another setting is to be along with this one; None: as the kernel says.
+
+        ``ours`` is the setting that goes, if we put it there; ``first`` are the values before
+        that, where it goes back to what it was then.
+        """
+        how = becomes(self.path, path)
+        if how is None or how is sysctl_family.stays:
+            return value
+        if how is not sysctl_family.derived and ours is not None and value != how(ours, value):
+            # Somebody has set it since.
+            return value
+        return first.get(path, how(self.setting, value))
+
+    def beneath(self, ledger: Ledger) -> Resource:
+        for mine in ledger.values():
+            leader = mine.ours
+            if isinstance(leader, Sysctl) and mine.before is not None and mine.before != leader:
+                how = becomes(leader.path, self.path)
+                setting = how(leader.setting, self.setting) if how else None
+                if setting is not None:
+                    return replace(self, setting=setting)
+        return self
+
+    def at_first(self, owned: Ledger) -> Resource:
+        first = dict(self.family)
+        for path in first:
+            mine = owned.get(Id(self.kind, path))
+            if mine is not None and isinstance(mine.before, Sysctl):
+                first[path] = mine.before.setting
+        return replace(self, family=tuple(first.items()))
+
+    def changed_along(self, ours: Resource, live: Live) -> Iterable[Resource]:
+        for path, value in self.family:
+            now = live.get(Id(self.kind, path))
+            how = becomes(self.path, path)
+            if how is None or how is sysctl_family.stays:
+                continue
+            if not (isinstance(now, Sysctl) and isinstance(ours, Sysctl)):
+                continue
+            if now.setting == how(ours.setting, now.setting):
+                along = {**dict(self.family), self.path: self.setting}
+                along.pop(path)
+                another_name = how is sysctl_family.same
+                yield Sysctl(path, value, tuple(along.items()) if another_name else ())
+
+
+def _folded(values: Iterable[tuple[str, str]]) -> Iterable[str]:
+    """Give what differs in the interface alone as one: ``net.ipv4.conf.{a,b}.forwarding 0``."""
+    names: dict[tuple[str, str, str], list[str]] = {}
+    for path, value in values:
+        before, name, after = path.rsplit("/", 2)
+        names.setdefault((before, after, value), []).append(name)
+    for (before, after, value), alike in names.items():
+        rest = len(alike) - _MOST_NAMES
+        some = [*sorted(alike)[:_MOST_NAMES], *([f"{rest} more"] if rest > 0 else [])]
+        if len(some) == 1:
+            yield f"{dotted(f'{before}/{some[0]}/{after}')} {value}"
+        else:
+            yield f"{dotted(before)}.{{{','.join(some)}}}.{after} {value}"
 
 
 class SysctlKind(Kind[Sysctl]):
@@ -53,15 +148,22 @@ class SysctlKind(Kind[Sysctl]):
         return [Sysctl(path, " ".join(value.split())) for path, value in wanted.site.sysctls]
 
     def observe(self, seen: Snapshot, scope: Sequence[Sysctl]) -> Iterable[Sysctl]:
-        for one in scope:
-            setting = seen.sysctl(one.path)
+        for path in dict.fromkeys(one.path for one in scope):
+            setting = seen.sysctl(path)
             if setting is not None:
-                yield Sysctl(one.path, setting)
+                members = ((member, seen.sysctl(member)) for member in family(path, seen.links))
+                yield Sysctl(path, setting, tuple((m, value) for m, value in members if value))
 
     def make(self, kernel: Kernel, before: Sysctl | None, after: Sysctl | None) -> None:
         del kernel, before
-        if after is not None:
+        if after is None:
+            return
+        # Of some settings a write has effects although it changes nothing.
+        if read_sysctl(after.path) != after.setting:
             write_sysctl(after.path, after.setting)
+        for path, value in after.family:
+            if read_sysctl(path) not in {None, value}:
+                write_sysctl(path, value)
 
 
 KIND = SysctlKind()

@@ -33,13 +33,10 @@ def diff(desired: Live, live: Live, ledger: Ledger, *, adopt: bool = False) -> P
     wanted. The plan carries the ledger as it is after success. Changes come in the order in
     which they are to be made: what receives traffic before what sends it there.
     """
-    owned = dict(ledger)
-    for resource in live.values():
-        if resource.signed and resource.id not in owned:
-            owned[resource.id] = Owned(resource)
-    after = {}
-    changes: list[Change] = []
-    satisfied: list[Resource] = []
+    owned = _with_what_is_ours(ledger, desired, live)
+    after: dict[Id, Owned] = {}
+    unlike: list[tuple[Resource | None, Resource]] = []
+    present: list[tuple[Resource, Resource]] = []
     conflicts: list[str] = []
     impossible: list[str] = []
     for identity, want in desired.items():
@@ -49,7 +46,7 @@ def diff(desired: Live, live: Live, ledger: Ledger, *, adopt: bool = False) -> P
             if mine is not None and _confirmed(mine.ours, now):
                 after[identity] = Owned(want, mine.before)
             elif not now.is_shared:
-                satisfied.append(now)
+                present.append((now, want))
             continue
         takes_over = mine is not None or adopt
         if now is not None and not want.is_setting and not (takes_over and now.restorable):
@@ -59,20 +56,47 @@ def diff(desired: Live, live: Live, ledger: Ledger, *, adopt: bool = False) -> P
         if now is None and want.is_setting:
             impossible.append(f"{want.title}: does not exist here")
             continue
-        changes.append(Change(now, want))
-        after[identity] = Owned(want, mine.before if mine else now)
+        unlike.append((now, want))
+        first = now.at_first(owned) if now is not None else None
+        after[identity] = Owned(want, mine.before if mine else first)
 
-    gone, kept = _take_down(desired, live, owned)
+    # What would be otherwise if we did not hold it so is ours, although it is as it was.
+    after |= {want.id: Owned(want, now) for now, want in present if want.beneath(after) != want}
+    released = {
+        identity: mine.before.beneath(after)
+        for identity, mine in owned.items()
+        if mine.before is not None and identity not in desired
+    }
+    others = {**released, **desired}
+    changes = [Change(now, want.upon(now, owned.get(want.id), others)) for now, want in unlike]
+    gone, kept = _take_down(released, desired, live, owned)
     up = sorted(changes, key=lambda change: change.subject.rank)
     down = sorted(gone, key=lambda change: -change.subject.rank)
     return Plan(
         changes=(*up, *down),
-        satisfied=tuple(satisfied),
+        satisfied=tuple(now for now, want in present if want.id not in after),
         kept=tuple(kept),
         conflicts=tuple(conflicts),
         impossible=tuple(impossible),
         ledger=after,
+        wanted=tuple(desired.values()),
     )
+
+
+def _with_what_is_ours(ledger: Ledger, desired: Live, live: Live) -> dict[Id, Owned]:
+    """Add to the ledger what carries our sign, and what a setting of ours changed along."""
+    owned = dict(ledger)
+    for resource in live.values():
+        if resource.signed and resource.id not in owned:
+            owned[resource.id] = Owned(resource)
+    for mine in ledger.values():
+        if mine.before is None:
+            continue
+        for first in mine.before.changed_along(mine.ours, live):
+            # Once it is wanted for itself. Until then it is put back with what changed it.
+            if first.id in desired and first.id not in owned:
+                owned[first.id] = Owned(live[first.id], first)
+    return owned
 
 
 def merged(ledger: Ledger, begun: Sequence[Change], live: Live) -> dict[Id, Owned]:
@@ -126,6 +150,7 @@ def way_back(plan: Plan, begun: Sequence[Change], live: Live) -> Plan:
     return replace(
         plan,
         changes=tuple(change for change in plan.changes if change.id in mine),
+        wanted=tuple(want for want in plan.wanted if want.id in mine),
         kept=tuple({**kept, **left}.values()),
     )
 
@@ -141,20 +166,23 @@ def _still(ours: Resource, now: Resource) -> bool:
 
 
 def _take_down(
-    desired: Live, live: Live, owned: Ledger
+    released: Live, desired: Live, live: Live, owned: Ledger
 ) -> tuple[list[Change], list[tuple[Resource, str]]]:
+    """Plan what becomes of what is ours and no longer wanted; ``released`` is put back."""
     changes = []
     kept = []
     for identity, mine in owned.items():
         now = live.get(identity)
         if identity in desired or now is None:
             continue
-        if mine.before is not None and mine.before.satisfied_by(now):
+        before = released.get(identity)
+        if before is not None and before.satisfied_by(now):
             continue
         if not _still(mine.ours, now):
             kept.append((now, _CHANGED))
-        elif now.in_use and mine.before is None:
+        elif now.in_use and before is None:
             kept.append((now, now.in_use))
         else:
-            changes.append(Change(now, mine.before))
+            back = before and before.upon(now, mine, {**released, **desired})
+            changes.append(Change(now, back))
     return changes, kept

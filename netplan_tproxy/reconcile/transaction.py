@@ -101,7 +101,7 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
                     _log.info("%s", change_line(change))
                 make(step, kinds, kernel)
             interrupts.checkpoint()
-            _verify(plan.changes, kinds, kernel)
+            _verify(plan, kinds, kernel)
             verified = True
             accept()
             interrupts.checkpoint()
@@ -183,19 +183,31 @@ def _left(
     return left_to_others(made, live, verified=verified)
 
 
-def _verify(changes: Sequence[Change], kinds: Kinds, kernel: Kernel) -> None:
-    differing = _differences(changes, kinds, kernel)
+def _verify(plan: Plan, kinds: Kinds, kernel: Kernel) -> None:
+    differing = _differences(plan.changes, kinds, kernel, plan.wanted)
     if differing:
         message = f"the kernel took every change, yet differs: {listed(differing)}"
         raise KernelError(message)
 
 
-def _differences(changes: Sequence[Change], kinds: Kinds, kernel: Kernel) -> list[str]:
-    """Name the changes whose outcome the kernel does not show."""
+def _differences(
+    changes: Sequence[Change], kinds: Kinds, kernel: Kernel, wanted: Sequence[Resource] = ()
+) -> list[str]:
+    """Name the changes whose outcome the kernel does not show, and what is not as wanted."""
     # Of several changes to one object only the last one's end counts.
     ends = {change.id: change for change in changes}
-    live = observe(kinds, kernel, [change.subject for change in ends.values()])
-    return [change_line(change) for change in ends.values() if not _reached(change, live)]
+    along = {one.id: one for change in changes if change.after for one in change.after.along}
+    also = {**along, **by_id(wanted)}
+    scope = {**also, **{identity: change.subject for identity, change in ends.items()}}
+    live = observe(kinds, kernel, list(scope.values()))
+    differing = [change for change in ends.values() if not _reached(change, live)]
+    for identity, want in also.items():
+        now = live.get(identity)
+        # What is gone with its interface is not what was to change along.
+        missing = now is None and identity in along
+        if identity not in ends and not missing and not (now and want.satisfied_by(now)):
+            differing.append(Change(now, want))
+    return [change_line(change) for change in differing]
 
 
 def _reached(change: Change, live: Live) -> bool:

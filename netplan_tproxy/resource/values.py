@@ -8,7 +8,7 @@ needs a diff or a rollback of its own.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
 from typing import Any, ClassVar, NamedTuple
 
@@ -87,6 +87,36 @@ class Resource:
         """Whether ``live`` is all that this one asks for."""
         return self == live
 
+    # Some settings change others when they are written. What follows is theirs.
+
+    @property
+    def along(self) -> tuple[Resource, ...]:
+        """The others that it may change, as they are or are to be along with it."""
+        return ()
+
+    def upon(self, now: Resource | None, mine: Owned | None, others: Live) -> Resource:
+        """Itself, with what becomes of the others when it takes the place of ``now``.
+
+        ``mine`` is its ledger entry, ``others`` what the plan wants of those it is about.
+        """
+        del now, mine, others
+        return self
+
+    def beneath(self, ledger: Ledger) -> Resource:
+        """What becomes of it, put back, under the settings of ours that stay."""
+        del ledger
+        return self
+
+    def at_first(self, owned: Ledger) -> Resource:
+        """Itself, the others as they were before anything of ours."""
+        del owned
+        return self
+
+    def changed_along(self, ours: Resource, live: Live) -> Iterable[Resource]:
+        """Give, as they were, the others that ``ours`` changed when it took its place."""
+        del ours, live
+        return ()
+
 
 @dataclass(frozen=True)
 class Change:
@@ -134,15 +164,21 @@ class Plan:
     conflicts: tuple[str, ...] = ()
     impossible: tuple[str, ...] = ()
     ledger: Ledger | None = None
+    # All that the run asks for, whether it has to change for it or not.
+    wanted: tuple[Resource, ...] = ()
 
 
 def to_json(resource: Resource | None) -> dict[str, Any] | None:
-    """Give a resource as JSON values, with its kind; bytes in hexadecimal."""
+    """Give a resource as JSON values, with its kind; bytes in hexadecimal.
+
+    Without fields that are ``transient``, and those that are ``sparse`` and empty.
+    """
     if resource is None:
         return None
     values: dict[str, Any] = {"kind": resource.kind}
     for field in fields(resource):
-        if not field.metadata.get("transient"):
-            value = getattr(resource, field.name)
-            values[field.name] = value.hex() if isinstance(value, bytes) else value
+        value = getattr(resource, field.name)
+        if field.metadata.get("transient") or (field.metadata.get("sparse") and not value):
+            continue
+        values[field.name] = value.hex() if isinstance(value, bytes) else value
     return values

@@ -26,6 +26,11 @@ def read_sysctl(path: str) -> str | None:
         raise KernelError(message, refusal.errno or 0) from refusal
 
 
+def dotted(path: str) -> str:
+    """Give a name as sysctl(8) has it; it swaps dots and slashes where a part has a dot."""
+    return path if "." in path else path.replace("/", ".")
+
+
 def write_sysctl(path: str, value: str) -> None:
     """Set one value. Raises KernelError with the kernel's answer."""
     try:

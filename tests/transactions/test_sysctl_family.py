@@ -1,0 +1,226 @@
+"""Settings that change others when they are written: held, shown and put back."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.host import sysctl_family
+from netplan_tproxy.kernel.host.sysctl_family import becomes, family
+from netplan_tproxy.kinds import all_kinds
+from netplan_tproxy.kinds.sysctl import Sysctl
+from tests.lab import Lab, diff_snapshots
+from tests.lab.host import SITE, STATE, Host
+from tests.lab.sabotage import raising, sabotaged
+
+if TYPE_CHECKING:
+    from tests.lab import Namespace
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+
+ROOT = Path("/proc/sys")
+
+
+def with_settings(**values: int) -> str:
+    """A site file; ``ipv4__ip_forward`` stands for ``net.ipv4.ip_forward``."""
+    lines = "".join(f"  net.{name.replace('__', '.')}: {value}\n" for name, value in values.items())
+    return f"{SITE}sysctls:\n{lines}"
+
+
+FORWARDING = with_settings(ipv4__ip_forward=1)
+BUT_ONE = with_settings(ipv4__conf__wan0__forwarding=0, ipv4__ip_forward=1)
+
+
+def read(host: Host, name: str) -> str:
+    return host.namespace.sysctl(name)
+
+
+def typing(host: Host, line: str) -> Callable[[], None]:
+    def type_it() -> None:
+        host.sh(line)
+
+    return type_it
+
+
+FILES = {
+    "forwarding": FORWARDING,
+    "forwarding, but for one interface": BUT_ONE,
+    "its other name": with_settings(ipv4__conf__all__forwarding=1),
+    "forwarding of IPv6": with_settings(ipv6__conf__all__forwarding=1),
+    "a default": with_settings(ipv4__conf__default__rp_filter=1),
+    "one for all": with_settings(ipv6__conf__all__ignore_routes_with_linkdown=1),
+    "another unit": with_settings(ipv4__neigh__wan0__unres_qlen=55),
+    "a unit that loses": with_settings(ipv6__route__gc_min_interval=3),
+}
+
+
+@pytest.mark.parametrize("name", FILES)
+def test_what_a_setting_changes_along_is_put_back_on_destroy(host: Host, name: str) -> None:
+    host.sh("ip link add bare0 type veth peer name bare1")
+    host.namespace.sysctl("net.ipv4.conf.lo.forwarding", 1)
+    before = host.look()
+    host.write(FILES[name])
+    host.applied()
+    assert host.applied().out[-1] == "no changes"
+    host.destroyed()
+    assert diff_snapshots(before, host.look()) == []
+    assert not STATE.exists()
+
+
+def test_what_the_file_asks_for_holds_whatever_else_is_set(host: Host) -> None:
+    host.write(BUT_ONE)
+    host.applied()
+    assert read(host, "net.ipv4.ip_forward") == "1"
+    assert read(host, "net.ipv4.conf.wan0.forwarding") == "0"
+    assert read(host, "net.ipv4.conf.lo.forwarding") == "1"
+    assert host.apply("--check").code == 0
+
+
+def test_it_holds_too_when_the_other_is_put_back(host: Host) -> None:
+    host.write(with_settings(ipv4__conf__wan0__forwarding=1, ipv4__ip_forward=1))
+    host.applied()
+    host.write(with_settings(ipv4__conf__wan0__forwarding=1))
+    host.applied()
+    assert read(host, "net.ipv4.ip_forward") == "0"
+    assert read(host, "net.ipv4.conf.wan0.forwarding") == "1"
+    assert read(host, "net.ipv4.conf.lo.forwarding") == "0"
+    assert host.apply("--check").code == 0
+
+
+def test_the_plan_shows_what_changes_along(host: Host) -> None:
+    host.write(FORWARDING)
+    shown = json.loads("\n".join(host.apply("--dry-run", "--json").out))
+    (change,) = [one for one in shown["plan"]["changes"] if one["title"].endswith("ip_forward")]
+    each = "net.ipv4.conf.{default,lo,wan0}.forwarding"
+    redirects = "net.ipv4.conf.all.accept_redirects"
+    assert change["parts"]["before"] == ["0", f"{each} 0", f"{redirects} 1"]
+    assert change["parts"]["after"] == ["1", f"{each} 1", f"{redirects} 0"]
+    said = " ".join(line.strip() for line in host.applied().out)
+    assert f"0, {each} 0, {redirects} 1 → 1, {each} 1, {redirects} 0" in said
+
+
+def test_a_failure_puts_back_what_changed_along(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = host.look()
+    host.write(BUT_ONE)
+    for step in range(3):
+        with sabotaged(monkeypatch, raising(KernelError("no")), step, done=True):
+            assert host.apply().code == 3
+        assert diff_snapshots(before, host.look()) == []
+
+
+def test_interfaces_that_are_there_keep_theirs_when_the_default_changes(host: Host) -> None:
+    host.sh("ip link add bare0 type veth peer name bare1")
+    host.write(with_settings(ipv4__conf__default__rp_filter=1))
+    host.applied()
+    assert read(host, "net.ipv4.conf.bare0.rp_filter") == "0"
+    host.sh("ip link add late0 type veth peer name late1")
+    assert read(host, "net.ipv4.conf.late0.rp_filter") == "1"
+
+
+def test_what_somebody_has_set_since_stays(host: Host) -> None:
+    host.write(with_settings(ipv4__conf__default__rp_filter=1))
+    host.applied()
+    host.namespace.sysctl("net.ipv4.conf.wan0.rp_filter", 2)
+    host.destroyed()
+    assert read(host, "net.ipv4.conf.wan0.rp_filter") == "2"
+
+
+def test_two_names_of_one_setting_that_differ_are_refused_and_undone(host: Host) -> None:
+    before = host.look()
+    host.write(with_settings(ipv4__ip_forward=1, ipv4__conf__all__forwarding=0))
+    done = host.apply()
+    assert done.code == 3
+    assert "the kernel took every change, yet differs: " in done.err
+    assert diff_snapshots(before, host.look()) == []
+
+
+def test_something_wanted_that_was_there_and_goes_meanwhile_is_noticed(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.sh("ip rule add prio 900 fwmark 0x1/0x1 lookup 100")
+    with sabotaged(monkeypatch, typing(host, "ip rule del prio 900"), 5):
+        done = host.apply()
+    assert done.code == 3
+    assert "yet differs: + rule" in done.err
+    assert done.err.endswith("everything was put back\n")
+
+
+# The families are the kernel's.
+
+
+@pytest.fixture
+def devices() -> Iterator[Namespace]:
+    """One device with an address, and others without: they follow the default."""
+    with Lab() as lab:
+        lab.host.run(["ip", "link", "add", "bare0", "type", "veth", "peer", "name", "bare1"])
+        yield lab.host
+
+
+def tree() -> dict[str, str]:
+    """Every readable setting below ``net`` that does not change by itself."""
+    values = {}
+    for folder, _, names in os.walk(ROOT / "net"):
+        for name in names:
+            path = Path(folder) / name
+            try:
+                fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+            except OSError:
+                continue
+            try:
+                values[str(path.relative_to(ROOT))] = os.read(fd, 65536).decode().strip()
+            except OSError:
+                continue
+            finally:
+                os.close(fd)
+    return {path: value for path, value in values.items() if not path.endswith("conntrack_count")}
+
+
+def written(path: str, value: str) -> bool:
+    try:
+        (ROOT / path).write_text(value)
+    except OSError:
+        return False
+    return True
+
+
+ONE_WAY = {"net/netfilter/nf_hooks_lwtunnel"}
+
+
+def test_every_setting_changes_no_other_than_those_of_its_family(devices: Namespace) -> None:
+    with devices.entered(), Kernel() as kernel:
+        names = kernel.links()
+        before = tree()
+        numbers = [path for path, value in before.items() if value.lstrip("-").isdigit()]
+        # First those that others follow, as long as these were never written.
+        numbers.sort(key=lambda path: "/default/" not in path)
+        leaders: set[str] = set()
+        for path in set(numbers) - ONE_WAY:
+            old = before[path]
+            new = str(1 - int(old)) if old in "01" else str(int(old) + 1)
+            if not written(path, new):
+                continue
+            after, members = tree(), family(path, names)
+            changed = {other for other in before if after.get(other) != before[other]} - {path}
+            assert changed <= members.keys(), path
+            leaders |= {path} if changed else set()
+            for other in (members.keys() & before.keys()) if after[path] == new else ():
+                how = becomes(path, other)
+                if how in {sysctl_family.follows, sysctl_family.opposes, sysctl_family.same}:
+                    assert after[other] == members[other](new, before[other]), (path, other)
+            image = tuple((other, before[other]) for other in members if other in before)
+            all_kinds()["sysctl"].make(kernel, None, Sysctl(path, old, image))
+            assert {p: v for p, v in tree().items() if v != before.get(p)} == {}, path
+    assert leaders > {
+        "net/ipv4/ip_forward",
+        "net/ipv4/conf/default/rp_filter",
+        "net/ipv6/conf/all/disable_ipv6",
+    }
