@@ -11,11 +11,12 @@ import signal
 import socket
 import subprocess
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from netplan_tproxy.checks.icmp import answers
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.site.model import Check
+from netplan_tproxy.system.programs import environment, find
 
 TRIES = 3
 _PAUSE = 0.5
@@ -69,16 +70,20 @@ def passes(check: Check) -> bool:
     if check.kind == "ping":
         return answers(check.target, check.timeout)
     # getaddrinfo(3) takes no timeout; a process can be killed.
-    dns = ["getent", "ahosts", check.target]
-    return _runs(dns if check.kind == "dns" else ["/bin/sh", "-c", check.target], check.timeout)
+    if check.kind == "dns":
+        getent = find("getent")
+        command = [getent, "ahosts", check.target] if getent else []
+        return bool(command) and _runs(command, check.timeout, environment())
+    # A command is the administrator's own, and so is the environment it runs in.
+    return _runs(["/bin/sh", "-c", check.target], check.timeout, None)
 
 
-def _runs(command: Sequence[str], timeout: float) -> bool:
+def _runs(command: Sequence[str], timeout: float, told: Mapping[str, str] | None) -> bool:
     nothing = subprocess.DEVNULL
     try:
         # A process group: its children are killed with it.
         child = subprocess.Popen(
-            command, stdin=nothing, stdout=nothing, stderr=nothing, process_group=0
+            command, stdin=nothing, stdout=nothing, stderr=nothing, process_group=0, env=told
         )
     except OSError:
         return False

@@ -12,7 +12,13 @@ from pathlib import Path
 from typing import Any
 
 from netplan_tproxy.errors import DamagedError, TproxyError
-from netplan_tproxy.system.files import locked, require_private, sync_directory, write_file
+from netplan_tproxy.system.files import (
+    locked,
+    require_private,
+    require_safe_place,
+    sync_directory,
+    write_file,
+)
 
 FORMAT = 1
 _MOST_TRIES = 100
@@ -102,6 +108,7 @@ class Store:
     def read(self, name: str) -> str:
         """Read a whole file; "" when there is none. Raises TproxyError."""
         path = self.path(name)
+        require_safe_place(self._root)
         try:
             # Without O_NONBLOCK opening a FIFO waits for a writer.
             fd = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC | os.O_NONBLOCK)
@@ -139,6 +146,7 @@ class Store:
     def _make_directory(self) -> bool:
         """Make it; False where its parent went meanwhile. Raises TproxyError."""
         try:
+            require_safe_place(self._root)
             for directory in (self._root, self._directory):
                 with contextlib.suppress(FileExistsError):
                     directory.mkdir(mode=0o700)

@@ -10,6 +10,15 @@ import time
 from pathlib import Path
 
 from netplan_tproxy.errors import LockedError, TproxyError
+from netplan_tproxy.system.owned import hazard_above
+
+
+def require_safe_place(directory: Path) -> None:
+    """Raise TproxyError where somebody else could put another one in its place."""
+    hazard = hazard_above(directory)
+    if hazard:
+        message = f"state directory {directory}: {hazard}; nothing was touched"
+        raise TproxyError(message)
 
 
 def require_private(directory: Path) -> None:
@@ -57,6 +66,29 @@ def _wait_for(fd: int, deadline: float) -> None:
             time.sleep(0.05)
         else:
             return
+
+
+def make_directories(path: Path, mode: int) -> None:
+    """Make a directory and those above it that are missing, whatever the umask. Raises OSError."""
+    for level in (*reversed(path.parents), path):
+        try:
+            level.mkdir(mode)
+        except OSError:
+            if not level.is_dir():
+                raise
+        else:
+            level.chmod(mode)
+
+
+def write_new_file(path: Path, text: str, mode: int) -> None:
+    """Write a file that must not be there yet, to the disk, whatever the umask. Raises OSError."""
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+    # Nobody can open it for writing in between: the umask takes rights away, and no more.
+    with os.fdopen(os.open(path, flags, mode), "w", encoding="utf-8") as file:
+        os.fchmod(file.fileno(), mode)
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
 
 
 def write_file(path: Path, text: str, how: int) -> None:

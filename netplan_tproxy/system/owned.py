@@ -152,7 +152,10 @@ def hazard_above(path: Path) -> str:
     given = Path(os.path.abspath(path)).parent  # noqa: PTH100 - links stay
     for whole in dict.fromkeys((given, Path(os.path.realpath(given)))):
         for level in (*reversed(whole.parents), whole):
-            hazard = _hazard(level, level.lstat())
+            try:
+                hazard = _hazard(level, level.lstat())
+            except (FileNotFoundError, NotADirectoryError):
+                break
             if hazard:
                 return hazard
     return ""

@@ -11,7 +11,6 @@ import hashlib
 import os
 import re
 import secrets
-import shutil
 import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -19,6 +18,9 @@ from pathlib import Path
 from typing import Any
 
 from netplan_tproxy.errors import ConflictError, TproxyError
+from netplan_tproxy.system.files import make_directories, write_new_file
+from netplan_tproxy.system.owned import hazard_above
+from netplan_tproxy.system.programs import find
 from netplan_tproxy.system.text import shown
 
 UNIT = "tproxy-apply.service"
@@ -74,6 +76,10 @@ def install(root: str = "/", site: str = "", *, adopt: bool = False) -> Installe
             f"{shown(unfit[0])}: a path in a unit can't hold such characters; nothing was touched"
         )
         raise TproxyError(message)
+    hazard = hazard_above(Path(root) / UNIT_PATH)
+    if hazard:
+        message = f"{hazard}; nothing was touched"
+        raise TproxyError(message)
     texts = {Path(root) / name: text for name, text in contents(command(), site).items()}
     files = [_judged(path, text) for path, text in texts.items()]
     foreign = [file.path for file in files if file.kept_as and not adopt]
@@ -123,8 +129,8 @@ def command() -> list[str]:
     beside = Path(sys.executable).with_name("tproxy-apply")
     if beside.exists():
         return [str(beside)]
-    on_path = shutil.which("tproxy-apply")
-    return [on_path] if on_path else [sys.executable, "-m", "netplan_tproxy"]
+    installed = find("tproxy-apply")
+    return [installed] if installed else [sys.executable, "-m", "netplan_tproxy"]
 
 
 def _judged(path: Path, text: str) -> File:
@@ -153,14 +159,10 @@ def _write(files: Mapping[File, str]) -> None:
     try:
         for file, text in files.items():
             path = Path(file.path)
-            path.parent.mkdir(mode=0o755, parents=True, exist_ok=True)
+            make_directories(path.parent, 0o755)
             aside = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
             asides[file.path] = aside
-            with aside.open("x", encoding="utf-8") as out:
-                out.write(text)
-                out.flush()
-                os.fsync(out.fileno())
-            aside.chmod(0o644)
+            write_new_file(aside, text, 0o644)
         for file in files:
             if file.kept_as:
                 # A hard link: the path never disappears, and nothing has to be put back.

@@ -7,7 +7,6 @@ import shutil
 import stat
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -19,6 +18,7 @@ from netplan_tproxy.system.owned import Owned
 from tests.lab import diff_snapshots
 from tests.lab.host import STATE, Host
 from tests.lab.isolate import BPFFS
+from tests.security.umasks import umask
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
@@ -131,15 +131,6 @@ def test_a_bpffs_in_which_others_may_rename_what_is_ours_is_refused(host: Host) 
         everything_is_refused(host, BPFFS)
     finally:
         BPFFS.chmod(0o1777)
-
-
-@contextmanager
-def umask(mask: int) -> Iterator[None]:
-    before = os.umask(mask)
-    try:
-        yield
-    finally:
-        os.umask(before)
 
 
 @pytest.mark.parametrize("mask", [0o000, 0o022, 0o077])

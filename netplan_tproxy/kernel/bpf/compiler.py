@@ -12,13 +12,13 @@ import ctypes
 import os
 import platform
 import struct
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Any
 
 from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.system.programs import environment
 
 _INSN = 8
 _LD_IMM64 = 0x18
@@ -77,7 +77,9 @@ def _compile(
         "-Werror=implicit-function-declaration",
         *(f"-D{name}={value}" for name, value in defines),
     ]
-    with _environment("BCC_KERNEL_SOURCE", headers), _complaints() as complaints:
+    # Also BCC_… and CPATH name files that become part of a program.
+    told = {**environment(), "BCC_KERNEL_SOURCE": headers}
+    with _environment(told), _complaints() as complaints:
         bcc = _bcc()
         try:
             module = bcc.BPF(text=source.encode(), cflags=flags)
@@ -157,22 +159,26 @@ def _instructions(lib: Any, module: Any, function: str, names: Mapping[int, str]
 
 
 @contextlib.contextmanager
-def _environment(name: str, value: str) -> Iterator[None]:
-    before = os.environ.get(name)
-    os.environ[name] = value
+def _environment(values: Mapping[str, str]) -> Iterator[None]:
+    """Let the environment be this alone, while it lasts."""
+    before = dict(os.environ)
+    _replace_environment(values)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[name]
-        else:
-            os.environ[name] = before
+        _replace_environment(before)
+
+
+def _replace_environment(values: Mapping[str, str]) -> None:
+    os.environ.clear()
+    os.environ.update(values)
 
 
 @contextlib.contextmanager
 def _complaints() -> Iterator[Any]:
     """Catch what clang writes to descriptor 2; for all threads, while it lasts."""
-    with tempfile.TemporaryFile() as caught:
+    # In memory: no place on a disk that has to be there, and that others might prepare.
+    with os.fdopen(os.memfd_create("complaints"), "rb") as caught:
         saved = os.dup(2)
         os.dup2(caught.fileno(), 2)
 

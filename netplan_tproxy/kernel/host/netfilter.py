@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
-import os
-import shutil
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from netplan_tproxy.system.programs import PATH, environment, find
+
 _SECONDS = 5
-# A user's PATH may lack where they are.
-_PATH = f"{os.environ.get('PATH', '')}:/usr/sbin:/sbin"
+_PATH = PATH
 _SAVES = {
     "ip_tables_names": ("iptables-legacy-save", "iptables-save"),
     "ip6_tables_names": ("ip6tables-legacy-save", "ip6tables-save"),
@@ -50,7 +49,7 @@ def read_ruleset() -> Ruleset:
         except OSError as refusal:
             unread.append(f"iptables: {refusal.strerror}")
             continue
-        tool = next((name for name in tools if shutil.which(name, path=_PATH)), tools[0])
+        tool = next((name for name in tools if find(name, _PATH)), tools[0])
         text, why = _said(tool)
         if why:
             unread.append(f"iptables: {why}")
@@ -68,12 +67,17 @@ def _in_use(listing: str) -> bool:
 
 
 def _said(tool: str, *arguments: str) -> tuple[str, str]:
-    path = shutil.which(tool, path=_PATH)
+    path = find(tool, _PATH)
     if path is None:
         return "", f"{tool} is not installed"
     try:
         done = subprocess.run(
-            [path, *arguments], capture_output=True, text=True, timeout=_SECONDS, check=False
+            [path, *arguments],
+            capture_output=True,
+            text=True,
+            timeout=_SECONDS,
+            check=False,
+            env=environment(),
         )
     except (OSError, subprocess.TimeoutExpired) as failure:
         return "", f"{tool}: {failure}"
