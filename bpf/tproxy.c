@@ -26,6 +26,7 @@
 #include "tproxy/config.h"
 #include "tproxy/flow_tables.h"
 #include "tproxy/outcomes.h"
+#include "tproxy/fate.h"
 #include "tproxy/counters.h"
 #include "tproxy/handover.h"
 
