@@ -51,7 +51,7 @@
 #include "tproxy/checksum.h"
 #include "tproxy/answer_ip.h"
 #include "tproxy/refuse_tcp.h"
-#include "tproxy/refuse_udp.h"
+#include "tproxy/icmp_answer.h"
 #include "tproxy/refuse.h"
 #include "tproxy/time_wait.h"
 #include "tproxy/icmp_error.h"

@@ -24,6 +24,7 @@ static __always_inline u32 fate_of(u32 outcome)
 		fate = TO_PROXY;
 		break;
 	case OUT_REFUSED:
+	case OUT_TOO_LONG:
 		fate = ANSWERED;
 		break;
 	case OUT_FRAGMENT_DROPPED:   /* let out, part of the flow would leak */

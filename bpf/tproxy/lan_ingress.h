@@ -107,7 +107,7 @@ static __always_inline int intercept_forwarded(struct __sk_buff *skb, u32 l2)
 	fate = fate_of(outcome);
 	count_packet(skb, skb->ifindex, outcome);
 	if (fate == ANSWERED)
-		return answer_refused(skb, &p, false);
+		return answer_behind(skb, &p);
 	if (fate == LEFT_TO_THIS_HOST)
 		remember_visitor(skb, &p);   /* the answer may leave by an interface with output */
 	if (fate != TO_PROXY || !c)

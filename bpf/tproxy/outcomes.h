@@ -36,6 +36,7 @@ enum outcome {
 	OUT_OTHER_NAMESPACE,   /* of a socket of another network namespace (macvlan, ipvlan) */
 	OUT_PACKET_SOCKET,     /* a frame of a packet socket's */
 	OUT_UNREADABLE,        /* the same, and it may be to be intercepted: dropped */
+	OUT_TOO_LONG,          /* for a header to be put in front: the client is told how long it may be */
 	OUT_MAX
 };
 

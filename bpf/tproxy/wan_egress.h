@@ -76,13 +76,18 @@ static __always_inline int judge_and_redirect(struct __sk_buff *skb, u32 l2, con
 {
 	struct packet p = {};
 	struct flow_info f = {};
-	u32 fate, outcome = judge_outgoing(skb, l2, &p, c, &f, &fate);
+	u32 fate, mtu = 0, outcome = judge_outgoing(skb, l2, &p, c, &f, &fate);
 
+	if (fate == TO_PROXY && is_too_long(skb, l2)) {
+		outcome = OUT_TOO_LONG;
+		fate = ANSWERED;
+		mtu = LONGEST;
+	}
 	count_packet(skb, skb->ifindex, outcome);
 	if (fate == TO_PROXY)
 		return redirect_to_lo(skb, l2, c, f.flags);
 	if (fate == ANSWERED)
-		return answer_refused(skb, &p, true);
+		return answer_local(skb, &p, mtu);
 	return tc_action(fate);
 }
 
@@ -95,7 +100,7 @@ static __always_inline int intercept_outgoing(struct __sk_buff *skb, u32 l2)
 		count_packet(skb, skb->ifindex, OUT_UNCONFIGURED);
 		return tc_action(LEFT_ALONE);
 	}
-	if (is_settled_segment(skb, l2)) {
+	if (is_settled_segment(skb, l2) && !is_too_long(skb, l2)) {
 		count_packet(skb, skb->ifindex, OUT_INTERCEPTED);
 		return redirect_to_lo(skb, l2, c, 0);
 	}
