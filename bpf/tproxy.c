@@ -26,6 +26,7 @@
 #include "tproxy/config.h"
 #include "tproxy/flow_tables.h"
 #include "tproxy/outcomes.h"
+#include "tproxy/fate.h"
 #include "tproxy/counters.h"
 #include "tproxy/handover.h"
 
@@ -50,7 +51,7 @@
 #include "tproxy/checksum.h"
 #include "tproxy/answer_ip.h"
 #include "tproxy/refuse_tcp.h"
-#include "tproxy/refuse_udp.h"
+#include "tproxy/icmp_answer.h"
 #include "tproxy/refuse.h"
 #include "tproxy/time_wait.h"
 #include "tproxy/icmp_error.h"

@@ -3,7 +3,6 @@
 
 /* For IPv4 "destination unreachable", of which "fragmentation needed" is one (RFC 792); for
  * IPv6 every error, of which "packet too big" is one (RFC 4443). */
-#define ICMP_UNREACHABLE 3
 #define ICMPV6_FIRST_ERROR 1
 #define ICMPV6_LAST_ERROR 4
 #define ICMP_HEADER 8   /* the quoted packet follows it */

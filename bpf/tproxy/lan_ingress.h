@@ -31,20 +31,29 @@ static __always_inline u32 recall_forwarded_segment(struct __sk_buff *skb, struc
 static __always_inline u32 recall_forwarded(struct __sk_buff *skb, struct packet *p,
 					    struct flow_info *f)
 {
-	if (p->fragment == LATER_FRAGMENT)
+	if (p->shape == UNREADABLE)
+		return GO_ON;
+	if (p->shape == LATER_FRAGMENT)
 		return recall_later_fragment(p);
-	if (p->fragment)
+	if (p->shape)
 		return recall_verdict(p, f);
 	if (p->key.proto == IPPROTO_TCP)
 		return recall_forwarded_segment(skb, p, f);
 	return recall_datagram(p, f);
 }
 
+/* A SYN that meets TIME_WAIT: `again` if it did so once before. */
+static __always_inline void make_room(struct __sk_buff *skb, const struct packet *p, bool again)
+{
+	if (again || !reset_time_wait(skb, p, skb->ifindex, CB_AGAIN, 0))
+		clear_syn(skb, p);
+}
+
 static __always_inline u32 judge_forwarded(struct __sk_buff *skb, u32 l2, struct packet *p,
-					   const struct config *c, struct flow_info *f)
+					   const struct config *c, struct flow_info *f, bool again)
 {
 	u32 type = l2 == RAW_IP ? PKT_HOST : skb->pkt_type;
-	u32 outcome = parse_packet(skb, l2, p), recalled;
+	u32 outcome = parse_packet(skb, l2, p), recalled, fate;
 
 	if (outcome == OUT_OTHER_PROTOCOL && p->icmp_type && type == PKT_HOST)
 		return judge_icmp_error(skb, p);
@@ -52,35 +61,38 @@ static __always_inline u32 judge_forwarded(struct __sk_buff *skb, u32 l2, struct
 		return outcome;
 	/* This host's own services are found as sockets too: ask for the route first. */
 	outcome = check_route(skb, &p->key, p->v6);
-	if (outcome != GO_ON)
-		return outcome;
 	/* Seen in passing (a bridge's port, a promiscuous device), or sent to all of the
 	 * link: the IP layer sends neither on, so neither is ours to answer. */
-	if (type != PKT_HOST)
-		return type == PKT_OTHERHOST ? OUT_NOT_FORWARDING : OUT_BYPASS_ADDRESS;
+	if (outcome == GO_ON && type != PKT_HOST)
+		outcome = type == PKT_OTHERHOST ? OUT_NOT_FORWARDING : OUT_BYPASS_ADDRESS;
+	if (outcome != GO_ON)
+		return p->shape == UNREADABLE ? OUT_MALFORMED : outcome;
 
 	recalled = recall_forwarded(skb, p, f);
-	outcome = decide(skb, p, c, f, recalled, false);
-	if (p->fragment)
+	if (recalled == OUT_TIME_WAIT) {
+		make_room(skb, p, again);
+		return OUT_TIME_WAIT;
+	}
+	outcome = decide(skb, p, c, f, recalled, NULL, false);
+	if (p->shape != WHOLE)
 		return outcome;
+	fate = fate_of(outcome);
 	if (recalled == GO_ON)
-		remember_verdict(p, f, outcome);
-	if (outcome != OUT_INTERCEPTED || !f->flags)
+		remember_verdict(p, f, fate);
+	if (fate != TO_PROXY || !f->flags)
 		return outcome;
 	outcome = assign_to_proxy(skb, p, c);
-	return outcome == OUT_NEW && recalled != GO_ON ? OUT_INTERCEPTED : outcome;
-}
-
-/* A SYN that met TIME_WAIT: `again` if it did so once before. */
-static __always_inline void make_room(struct __sk_buff *skb, const struct packet *p, bool again)
-{
-	if (again || !reset_time_wait(skb, p, skb->ifindex, CB_AGAIN, 0))
-		clear_syn(skb, p);
+	if (outcome != OUT_NEW)
+		return outcome;
+	if (recalled != GO_ON)
+		return OUT_INTERCEPTED;
+	count_packet(skb, skb->ifindex, OUT_INTERCEPTED);
+	return OUT_NEW;
 }
 
 static __always_inline int intercept_forwarded(struct __sk_buff *skb, u32 l2)
 {
-	u32 zero = 0, outcome;
+	u32 zero = 0, outcome, fate;
 	struct config *c = config.lookup(&zero);
 	struct packet p = {};
 	struct flow_info f = {};
@@ -91,30 +103,15 @@ static __always_inline int intercept_forwarded(struct __sk_buff *skb, u32 l2)
 	again = skb->cb[CB_MAGIC] == CB_AGAIN;
 	if (again)
 		skb->cb[CB_MAGIC] = 0;
-	outcome = c ? judge_forwarded(skb, l2, &p, c, &f) : OUT_UNCONFIGURED;
+	outcome = c ? judge_forwarded(skb, l2, &p, c, &f, again) : OUT_UNCONFIGURED;
+	fate = fate_of(outcome);
 	count_packet(skb, skb->ifindex, outcome);
-	switch (outcome) {
-	case OUT_NEW:
-		count_packet(skb, skb->ifindex, OUT_INTERCEPTED);
-		break;
-	case OUT_INTERCEPTED:
-	case OUT_ICMP:
-		break;
-	case OUT_TIME_WAIT:
-		make_room(skb, &p, again);
-		break;
-	case OUT_REFUSED:
-		return answer_refused(skb, &p, false);
-	case OUT_LOCAL:
-	case OUT_NOT_FORWARDING:   /* it may be for this host: the lookup does not get to that */
-	case OUT_BYPASS_ADDRESS:   /* a group, which this host may be a member of */
-		/* The answer may leave by an interface with output. */
-		remember_visitor(skb, &p);
-		return tc_action(outcome);
-	default:
-		return tc_action(outcome);
-	}
-	if (c)
-		set_intercept_mark(skb, c);
+	if (fate == ANSWERED)
+		return answer_behind(skb, &p);
+	if (fate == LEFT_TO_THIS_HOST)
+		remember_visitor(skb, &p);   /* the answer may leave by an interface with output */
+	if (fate != TO_PROXY || !c)
+		return tc_action(fate);
+	set_intercept_mark(skb, c);
 	return TC_ACT_OK;
 }

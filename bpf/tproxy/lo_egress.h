@@ -38,7 +38,7 @@ static __always_inline int redirect_reply(struct __sk_buff *skb, struct bpf_sock
 	struct flow_key client = {};
 	u32 *ifindex;
 
-	if (parse_packet(skb, ETHERNET, &p) != GO_ON || p.fragment)
+	if (parse_packet(skb, ETHERNET, &p) != GO_ON || p.shape != WHOLE)
 		return TC_ACT_UNSPEC;
 	if (!p.v6 && (p.key.saddr[3] & bpf_htonl(0xff000000)) == bpf_htonl(0x7f000000))
 		return TC_ACT_UNSPEC;   /* nobody's original destination */

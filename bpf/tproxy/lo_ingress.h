@@ -10,7 +10,7 @@ static __always_inline u32 deliver_to_listener(struct __sk_buff *skb, u32 flags)
 	struct config *c = config.lookup(&zero);
 	struct packet p = {};
 
-	if (!c || parse_packet(skb, ETHERNET, &p) != GO_ON || p.fragment)
+	if (!c || parse_packet(skb, ETHERNET, &p) != GO_ON || p.shape != WHOLE)
 		return OUT_NO_LISTENER;
 	if (flags & CBF_DATAGRAM) {
 		outcome = assign_to_proxy(skb, &p, c);
@@ -49,5 +49,5 @@ static __always_inline int deliver_to_proxy(struct __sk_buff *skb)
 	if (outcome == OUT_INTERCEPTED)
 		return TC_ACT_OK;   /* wan_egress has counted it */
 	count_packet(skb, ifindex, outcome);
-	return tc_action(outcome) == TC_ACT_SHOT ? TC_ACT_SHOT : TC_ACT_OK;
+	return fate_of(outcome) == DROPPED ? TC_ACT_SHOT : TC_ACT_OK;
 }

@@ -24,7 +24,7 @@ enum outcome {
 	OUT_BYPASS_PORT,       /* bypassed by its destination port */
 	OUT_BYPASS_USER,       /* bypassed by its socket's user */
 	OUT_BYPASS_CGROUP,     /* bypassed by its socket's cgroup */
-	OUT_MALFORMED,         /* headers cut short or inconsistent */
+	OUT_MALFORMED,         /* headers cut short or inconsistent: left alone */
 	OUT_FRAGMENT,          /* a fragment of nothing to be intercepted: left alone */
 	OUT_FRAGMENT_DROPPED,  /* a fragment of what is to be intercepted: dropped */
 	OUT_NO_MEMORY,         /* no socket storage: dropped, the client sends again */
@@ -35,24 +35,11 @@ enum outcome {
 	OUT_UNCONFIGURED,      /* there is no configuration yet: left alone */
 	OUT_OTHER_NAMESPACE,   /* of a socket of another network namespace (macvlan, ipvlan) */
 	OUT_PACKET_SOCKET,     /* a frame of a packet socket's */
+	OUT_UNREADABLE,        /* the same, and it may be to be intercepted: dropped */
+	OUT_TOO_LONG,          /* for a header to be put in front: the client is told how long it may be */
 	OUT_MAX
 };
 
 /* Returned in the place of an outcome: nothing is decided yet, the next step decides. It is
  * never counted, and no packet leaves a program with it. */
 #define GO_ON 0xffffffff
-
-/* The verdict of tc for a packet that goes neither to the proxy nor to its client. What is
- * not ours gets TC_ACT_UNSPEC: the filters behind ours run, which TC_ACT_OK would prevent. */
-static __always_inline int tc_action(u32 outcome)
-{
-	switch (outcome) {
-	case OUT_FRAGMENT_DROPPED:   /* let out, part of the flow would leak */
-	case OUT_NO_MEMORY:          /* let out, the connection would leak */
-	case OUT_NO_LISTENER:        /* let in, another server of this host would get it */
-	case OUT_ASSIGN_FAILED:
-		return TC_ACT_SHOT;
-	default:
-		return TC_ACT_UNSPEC;
-	}
-}

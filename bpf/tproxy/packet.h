@@ -7,18 +7,20 @@
 
 #define VLAN_ID_MASK 0x0fff   /* <linux/if_vlan.h> */
 
-enum fragment { NO_FRAGMENT = 0, FIRST_FRAGMENT, LATER_FRAGMENT };
+/* How much of its headers there is to read. UNREADABLE: the addresses alone; it may be a
+ * fragment too. */
+enum shape { WHOLE = 0, FIRST_FRAGMENT, LATER_FRAGMENT, UNREADABLE };
 
 /* What the headers of a packet say. */
 struct packet {
-	struct flow_key key;   /* ports are 0 in a later fragment */
+	struct flow_key key;   /* ports are 0 in a later fragment, and where nothing can be read */
 	u32 l2;                /* length of the link-layer header */
 	u32 l4;                /* offset of the TCP, UDP or ICMP header */
 	u32 seq;               /* TCP, network order */
 	u32 ack_seq;
 	u32 fragment_id;
 	u8 v6;
-	u8 fragment;           /* enum fragment; of one, nothing below is known */
+	u8 shape;              /* enum shape; unless WHOLE, nothing below is known */
 	u8 syn;                /* SYN without ACK and RST: opens a connection */
 	u8 ack;
 	u8 syn_ack;            /* answers a SYN */

@@ -7,7 +7,7 @@ static __always_inline u32 parse_icmp(struct __sk_buff *skb, struct packet *p)
 {
 	u8 type;
 
-	if (p->fragment == NO_FRAGMENT && !bpf_skb_load_bytes(skb, p->l4, &type, 1))
+	if (p->shape == WHOLE && !bpf_skb_load_bytes(skb, p->l4, &type, 1))
 		p->icmp_type = type;
 	return OUT_OTHER_PROTOCOL;
 }
@@ -18,7 +18,7 @@ static __always_inline u32 parse_ports(struct __sk_buff *skb, struct packet *p)
 	struct udphdr udp;
 
 	if (bpf_skb_load_bytes(skb, p->l4, &udp, sizeof(udp)))
-		return OUT_MALFORMED;
+		return OUT_UNREADABLE;
 	p->key.sport = udp.source;
 	p->key.dport = udp.dest;
 	return GO_ON;
@@ -29,7 +29,7 @@ static __always_inline u32 parse_tcp(struct __sk_buff *skb, struct packet *p)
 	struct tcphdr tcp;
 
 	if (bpf_skb_load_bytes(skb, p->l4, &tcp, sizeof(tcp)) || tcp.doff < 5)
-		return OUT_MALFORMED;
+		return OUT_UNREADABLE;
 	p->key.sport = tcp.source;
 	p->key.dport = tcp.dest;
 	p->seq = tcp.seq;
@@ -50,9 +50,7 @@ static __always_inline bool is_in_vlan(struct __sk_buff *skb)
 	    || skb->protocol == bpf_htons(ETH_P_8021Q) || skb->protocol == bpf_htons(ETH_P_8021AD);
 }
 
-/* Returns GO_ON when `p` is filled, for a TCP segment, a UDP datagram, or a fragment that may
- * be of either; else the reason why not. */
-static __always_inline u32 parse_packet(struct __sk_buff *skb, u32 l2, struct packet *p)
+static __always_inline u32 parse_headers(struct __sk_buff *skb, u32 l2, struct packet *p)
 {
 	u32 outcome;
 
@@ -68,18 +66,30 @@ static __always_inline u32 parse_packet(struct __sk_buff *skb, u32 l2, struct pa
 	if (outcome != GO_ON)
 		return outcome;
 	if (p->l4 > skb->len)
-		return OUT_MALFORMED;
+		return OUT_UNREADABLE;
 	/* Its next header may differ from the first fragment's (RFC 8200, 4.5). */
-	if (p->v6 && p->fragment == LATER_FRAGMENT)
+	if (p->v6 && p->shape == LATER_FRAGMENT)
 		return GO_ON;
 
 	if (p->key.proto == (p->v6 ? IPPROTO_ICMPV6 : IPPROTO_ICMP))
 		return parse_icmp(skb, p);
 	if (p->key.proto != IPPROTO_TCP && p->key.proto != IPPROTO_UDP)
 		return OUT_OTHER_PROTOCOL;
-	if (p->fragment == LATER_FRAGMENT)
+	if (p->shape == LATER_FRAGMENT)
 		return GO_ON;
-	if (p->key.proto == IPPROTO_UDP || p->fragment == FIRST_FRAGMENT)
+	if (p->key.proto == IPPROTO_UDP || p->shape == FIRST_FRAGMENT)
 		return parse_ports(skb, p);
 	return parse_tcp(skb, p);
+}
+
+/* Returns GO_ON when `p` is filled, for a TCP segment, a UDP datagram, a fragment that may be
+ * of either, or what may be either and cannot be read; else the reason why not. */
+static __always_inline u32 parse_packet(struct __sk_buff *skb, u32 l2, struct packet *p)
+{
+	u32 outcome = parse_headers(skb, l2, p);
+
+	if (outcome != OUT_UNREADABLE)
+		return outcome;
+	p->shape = UNREADABLE;
+	return GO_ON;
 }

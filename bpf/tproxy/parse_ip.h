@@ -5,10 +5,14 @@
 #define IP_OFFSET_MASK 0x1fff
 #define IP_MORE_FRAGS  0x2000
 
-/* How many extension headers of IPv6 are walked; more is malformed. */
+/* In the place of a protocol: the chain of headers does not get to one. */
+#define UNKNOWN_PROTOCOL 0
+
+/* How many extension headers of IPv6 are walked; what has more cannot be read. */
 #define MAX_EXTENSIONS 6
 
-/* Both return GO_ON when they have filled what `p` has of IP, else the reason why not. */
+/* Both return GO_ON when they have filled what `p` has of IP; OUT_UNREADABLE when it has the
+ * addresses and no more can be read; else the reason why nothing is. */
 
 static __always_inline u32 parse_ipv4(struct __sk_buff *skb, struct packet *p)
 {
@@ -21,9 +25,9 @@ static __always_inline u32 parse_ipv4(struct __sk_buff *skb, struct packet *p)
 	p->key.proto = ip.protocol;
 	p->l4 = p->l2 + ip.ihl * 4;
 	if (ip.frag_off & bpf_htons(IP_OFFSET_MASK))
-		p->fragment = LATER_FRAGMENT;
+		p->shape = LATER_FRAGMENT;
 	else if (ip.frag_off & bpf_htons(IP_MORE_FRAGS))
-		p->fragment = FIRST_FRAGMENT;
+		p->shape = FIRST_FRAGMENT;
 	p->fragment_id = ip.id;
 	return GO_ON;
 }
@@ -52,13 +56,13 @@ static __always_inline u32 parse_ipv6(struct __sk_buff *skb, struct packet *p)
 		if (!is_extension(next))
 			break;
 		if (bpf_skb_load_bytes(skb, at, &ext, sizeof(ext)))
-			return OUT_MALFORMED;
+			return OUT_UNREADABLE;
 		if (next == IPPROTO_FRAGMENT) {
 			/* Of several fragment headers the outermost says what this packet is. */
-			if (p->fragment == NO_FRAGMENT) {
-				p->fragment = ext.offset & bpf_htons(0xfff8) ? LATER_FRAGMENT
+			if (p->shape == WHOLE) {
+				p->shape = ext.offset & bpf_htons(0xfff8) ? LATER_FRAGMENT
 					    : ext.offset & bpf_htons(1) ? FIRST_FRAGMENT
-					    : NO_FRAGMENT;
+					    : WHOLE;
 				p->fragment_id = ext.id;
 			}
 			at += 8;
@@ -66,11 +70,11 @@ static __always_inline u32 parse_ipv6(struct __sk_buff *skb, struct packet *p)
 			at += (ext.length + 1) * 8;
 		}
 		next = ext.next;
-		if (p->fragment == LATER_FRAGMENT)
+		if (p->shape == LATER_FRAGMENT)
 			break;
 	}
-	if (p->fragment != LATER_FRAGMENT && is_extension(next))
-		return OUT_MALFORMED;
+	if (p->shape != LATER_FRAGMENT && is_extension(next))
+		return OUT_UNREADABLE;
 	p->key.proto = next;
 	p->l4 = at;
 	return GO_ON;

@@ -78,13 +78,27 @@ static __always_inline bool has_bypass_mark(const struct config *c, u32 mark)
 	return false;
 }
 
-/* Asked once per flow, at its first packet. `local`: a socket of this host sent it. */
+/* Whether there is a listener for the protocol and family. What cannot be read may be TCP or
+ * UDP, unless the chain of its headers gets to another protocol. */
+static __always_inline bool has_proxy(const struct packet *p, const struct config *c)
+{
+	const struct listener *tcp = &c->listeners[!!p->v6], *udp = &c->listeners[2 + !!p->v6];
+
+	if (p->key.proto == IPPROTO_TCP)
+		return tcp->enabled;
+	if (p->key.proto == IPPROTO_UDP)
+		return udp->enabled;
+	return p->v6 && p->key.proto == UNKNOWN_PROTOCOL && (tcp->enabled || udp->enabled);
+}
+
+/* Asked once per flow, at its first packet. `local`: a socket of this host sent it.
+ * What has no ports to be read may have any. */
 static __always_inline u32 ask_policy(struct __sk_buff *skb, const struct packet *p,
 				      const struct config *c, bool local)
 {
 	const struct policy *y = &c->policy;
 
-	if (!c->listeners[(p->key.proto == IPPROTO_UDP) * 2 + !!p->v6].enabled)
+	if (!has_proxy(p, c))
 		return OUT_NO_PROXY;
 	if (has_address_never_intercepted(p) || (local && is_link_broadcast(skb, p)))
 		return OUT_BYPASS_ADDRESS;
@@ -92,13 +106,13 @@ static __always_inline u32 ask_policy(struct __sk_buff *skb, const struct packet
 		return OUT_BYPASS_MARK;
 	if ((y->from && !is_network_in_set(y->from, p->key.saddr))
 	    || (y->to && !is_network_in_set(y->to, p->key.daddr))
-	    || (y->ports && !is_port_in_set(y->ports, p->key.dport)))
+	    || (y->ports && p->shape != UNREADABLE && !is_port_in_set(y->ports, p->key.dport)))
 		return OUT_NOT_NAMED;
 	if (y->bypass_from && is_network_in_set(y->bypass_from, p->key.saddr))
 		return OUT_BYPASS_FROM;
 	if (y->bypass_to && is_network_in_set(y->bypass_to, p->key.daddr))
 		return OUT_BYPASS_TO;
-	if (y->bypass_ports && is_port_in_set(y->bypass_ports, p->key.dport))
+	if (y->bypass_ports && p->shape != UNREADABLE && is_port_in_set(y->bypass_ports, p->key.dport))
 		return OUT_BYPASS_PORT;
 	if (!local)
 		return OUT_INTERCEPTED;

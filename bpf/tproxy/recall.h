@@ -26,19 +26,18 @@ static __always_inline u32 lookup_verdict(struct packet *p, const struct flow_in
 	return entry && (*entry & ~VERDICT_MASK) == f->owner ? *entry & VERDICT_MASK : 0;
 }
 
-static __always_inline u32 verdict_for(u32 outcome)
+/* Once refused, a flow is intercepted as soon as somebody listens. */
+static __always_inline u32 verdict_for(u32 fate)
 {
-	return outcome == OUT_INTERCEPTED || outcome == OUT_REFUSED ? VERDICT_INTERCEPT
-								      : VERDICT_BYPASS;
+	return fate == TO_PROXY || fate == ANSWERED ? VERDICT_INTERCEPT : VERDICT_BYPASS;
 }
 
 static __always_inline void remember_verdict(const struct packet *p, const struct flow_info *f,
-					     u32 outcome)
+					     u32 fate)
 {
-	u32 entry = verdict_for(outcome) | f->owner;
+	u32 entry = verdict_for(fate) | f->owner;
 
-	/* Cheap to decide again: not worth an entry. */
-	if (outcome != OUT_NO_PROXY && outcome != OUT_BYPASS_ADDRESS && outcome != OUT_LOCAL)
+	if (fate != LEFT_UNREMEMBERED && fate != LEFT_TO_THIS_HOST)
 		tracked.update((void *)&p->key, &entry);
 }
 

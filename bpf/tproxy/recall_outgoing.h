@@ -81,21 +81,31 @@ static __always_inline u32 recall_split_segment(struct bpf_sock *sk)
 	return kept && kept->verdict == VERDICT_INTERCEPT ? OUT_INTERCEPTED : OUT_UNTRACKED;
 }
 
+/* Its socket may know, if that is connected. */
+static __always_inline u32 recall_unreadable(struct bpf_sock *sk)
+{
+	if (!sk || sk->protocol != IPPROTO_TCP || sk->state == BPF_TCP_SYN_SENT)
+		return GO_ON;
+	return recall_split_segment(sk);
+}
+
 static __always_inline u32 recall_outgoing(struct __sk_buff *skb, struct packet *p,
 					   struct bpf_sock *sk, struct flow_info *f)
 {
 	bool tcp = p->key.proto == IPPROTO_TCP;
 	u32 outcome;
 
-	if (p->fragment == LATER_FRAGMENT)
+	if (p->shape == UNREADABLE)
+		return recall_unreadable(sk);
+	if (p->shape == LATER_FRAGMENT)
 		return recall_later_fragment(p);
-	if (tcp && !p->fragment)
+	if (tcp && !p->shape)
 		return recall_segment(skb, p, sk, f);
 	if (tcp && sk)
 		return recall_split_segment(sk);
 	if (is_answer_to_visitor(p) || is_answer_to_client_behind(p))
 		return OUT_UNTRACKED;
-	outcome = p->fragment ? recall_verdict(p, f) : recall_datagram(p, f);
+	outcome = p->shape ? recall_verdict(p, f) : recall_datagram(p, f);
 	if (outcome == GO_ON && is_answer_to_group_question(p))
 		return OUT_UNTRACKED;
 	return outcome;

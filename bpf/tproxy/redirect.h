@@ -6,6 +6,15 @@ static __always_inline void set_intercept_mark(struct __sk_buff *skb, const stru
 	skb->mark = (skb->mark & ~c->intercept.mask) | c->intercept.value;
 }
 
+/* bpf_skb_change_head refuses to put a header in front of a packet that is longer than some
+ * 16 000 bytes, unless it is to be segmented anyway. */
+#define LONGEST 15000
+
+static __always_inline bool is_too_long(struct __sk_buff *skb, u32 l2)
+{
+	return l2 == RAW_IP && skb->len > LONGEST && skb->gso_segs <= 1;
+}
+
 /* To the proxy: the mark makes the packet local (fwmark rule), and it enters by lo. */
 static __always_inline int redirect_to_lo(struct __sk_buff *skb, u32 l2, const struct config *c,
 					  u32 flags)

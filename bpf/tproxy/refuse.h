@@ -1,29 +1,36 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* Answer in the far end's name that nobody is there. The stack cannot do it: its own answer
- * would need a source address that is not local.
+/* Answer in the far end's name that nobody is there, or that a packet is too long. The stack
+ * cannot do it: its own answer would need a source address that is not local.
  *
  * The skb may be a clone of the one in the client's retransmit queue; the helpers that are
  * used here copy the header before they write. */
 
-/* `local`: the client is a socket of this host, and the answer enters by the device
- * it was leaving by; else the client is behind the device, and the answer leaves. */
-static __always_inline int answer_refused(struct __sk_buff *skb, const struct packet *p, bool local)
+/* `mtu`: what may be sent at most, where a packet is too long; 0: it is refused. */
+static __always_inline long write_answer(struct __sk_buff *skb, const struct packet *p, u32 mtu)
+{
+	if (p->key.proto == IPPROTO_TCP && !mtu)
+		return write_reset(skb, p);
+	return p->v6 ? write_icmp_error_ipv6(skb, p, mtu) : write_icmp_error_ipv4(skb, p, mtu);
+}
+
+/* To a socket of this host: the answer enters by the device that the packet was leaving by. */
+static __always_inline int answer_local(struct __sk_buff *skb, const struct packet *p, u32 mtu)
+{
+	if (write_answer(skb, p, mtu))
+		return TC_ACT_SHOT;
+	skb->cb[CB_MAGIC] = CB_TO_CLIENT;
+	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
+}
+
+/* To a machine behind the device: the answer leaves by it. */
+static __always_inline int answer_behind(struct __sk_buff *skb, const struct packet *p)
 {
 	u8 macs[12], swapped[12];
-	long err;
 
-	if (p->key.proto == IPPROTO_TCP)
-		err = write_reset(skb, p);
-	else
-		err = p->v6 ? write_unreachable_ipv6(skb, p) : write_unreachable_ipv4(skb, p);
-	if (err)
+	if (write_answer(skb, p, 0))
 		return TC_ACT_SHOT;
-	if (local) {
-		skb->cb[CB_MAGIC] = CB_TO_CLIENT;
-		return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
-	}
 	if (skb->vlan_present)
 		bpf_skb_vlan_pop(skb);   /* a priority: the kernel answers without */
 	if (p->l2 == ETHERNET && !bpf_skb_load_bytes(skb, 0, macs, 12)) {

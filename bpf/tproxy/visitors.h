@@ -33,7 +33,7 @@ static __always_inline void remember_visitor(struct __sk_buff *skb, struct packe
 	struct bpf_sock *sk;
 	u32 one = 1;
 
-	if (p->key.proto != IPPROTO_UDP || p->fragment == LATER_FRAGMENT)
+	if (p->key.proto != IPPROTO_UDP || p->shape == LATER_FRAGMENT || p->shape == UNREADABLE)
 		return;
 	if (p->l2 == ETHERNET && skb->pkt_type == PKT_OTHERHOST)
 		return;   /* seen in passing: for another machine, or a macvlan */

@@ -3,19 +3,19 @@
 
 /* The egress of an interface: what this host's own sockets send out of it. */
 
-/* Returns the outcome, or OUT_NO_MEMORY in its place. */
-static __always_inline u32 store_verdict(struct packet *p, struct bpf_sock *sk, u32 outcome)
+/* Returns false where there is no memory for it. */
+static __always_inline bool store_verdict(struct packet *p, struct bpf_sock *sk, u32 fate)
 {
 	struct socket_verdict *kept;
 
 	kept = flows.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
 	if (!kept)
-		return OUT_NO_MEMORY;
+		return false;
 	__builtin_memcpy(kept->daddr, p->key.daddr, 16);
 	kept->dport = p->key.dport;
-	kept->verdict = verdict_for(outcome);
+	kept->verdict = verdict_for(fate);
 	kept->settled = 0;
-	return outcome;
+	return true;
 }
 
 static __always_inline void remember_client(struct __sk_buff *skb, struct packet *p,
@@ -28,10 +28,12 @@ static __always_inline void remember_client(struct __sk_buff *skb, struct packet
 }
 
 static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct packet *p,
-					  const struct config *c, struct flow_info *f)
+					  const struct config *c, struct flow_info *f, u32 *fate)
 {
 	struct bpf_sock *sk;
 	u32 outcome, recalled;
+
+	*fate = LEFT_ALONE;
 
 	if (skb->ingress_ifindex)
 		return OUT_FORWARDED;
@@ -45,17 +47,18 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 		f->owner = read_owner(skb);
 
 	recalled = recall_outgoing(skb, p, sk, f);
-	if (recalled == GO_ON && sk && is_of_other_namespace(skb, p, sk))
-		return OUT_OTHER_NAMESPACE;
-	outcome = decide(skb, p, c, f, recalled, true);
-	if (p->fragment)
+	outcome = decide(skb, p, c, f, recalled, sk, true);
+	*fate = fate_of(outcome);
+	if (p->shape != WHOLE)
 		return outcome;
 
-	if (recalled == GO_ON && p->key.proto != IPPROTO_TCP)
-		remember_verdict(p, f, outcome);
-	else if (recalled == GO_ON && sk)
-		outcome = store_verdict(p, sk, outcome);
-	if (outcome == OUT_INTERCEPTED) {
+	if (recalled == GO_ON && p->key.proto != IPPROTO_TCP) {
+		remember_verdict(p, f, *fate);
+	} else if (recalled == GO_ON && sk && !store_verdict(p, sk, *fate)) {
+		*fate = DROPPED;
+		outcome = OUT_NO_MEMORY;
+	}
+	if (*fate == TO_PROXY) {
 		if (sk)
 			remember_client(skb, p, sk);
 		return outcome;
@@ -63,7 +66,7 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 	/* Somebody else has the tuple now. A SYN-ACK is the answer of a service. */
 	if (recalled == GO_ON || p->syn_ack) {
 		forget_client(p);
-		if (p->key.proto == IPPROTO_TCP && outcome != OUT_REFUSED)
+		if (p->key.proto == IPPROTO_TCP && *fate != ANSWERED)
 			remember_outgoing(skb, p);
 	}
 	return outcome;
@@ -73,14 +76,19 @@ static __always_inline int judge_and_redirect(struct __sk_buff *skb, u32 l2, con
 {
 	struct packet p = {};
 	struct flow_info f = {};
-	u32 outcome = judge_outgoing(skb, l2, &p, c, &f);
+	u32 fate, mtu = 0, outcome = judge_outgoing(skb, l2, &p, c, &f, &fate);
 
+	if (fate == TO_PROXY && is_too_long(skb, l2)) {
+		outcome = OUT_TOO_LONG;
+		fate = ANSWERED;
+		mtu = LONGEST;
+	}
 	count_packet(skb, skb->ifindex, outcome);
-	if (outcome == OUT_INTERCEPTED)
+	if (fate == TO_PROXY)
 		return redirect_to_lo(skb, l2, c, f.flags);
-	if (outcome == OUT_REFUSED)
-		return answer_refused(skb, &p, true);
-	return tc_action(outcome);
+	if (fate == ANSWERED)
+		return answer_local(skb, &p, mtu);
+	return tc_action(fate);
 }
 
 static __always_inline int intercept_outgoing(struct __sk_buff *skb, u32 l2)
@@ -90,9 +98,9 @@ static __always_inline int intercept_outgoing(struct __sk_buff *skb, u32 l2)
 
 	if (!c) {
 		count_packet(skb, skb->ifindex, OUT_UNCONFIGURED);
-		return tc_action(OUT_UNCONFIGURED);
+		return tc_action(LEFT_ALONE);
 	}
-	if (is_settled_segment(skb, l2)) {
+	if (is_settled_segment(skb, l2) && !is_too_long(skb, l2)) {
 		count_packet(skb, skb->ifindex, OUT_INTERCEPTED);
 		return redirect_to_lo(skb, l2, c, 0);
 	}

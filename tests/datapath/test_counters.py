@@ -80,14 +80,24 @@ def test_fragments_of_what_is_bypassed_pass_and_are_counted(host: Applied, wire:
 
 
 @pytest.mark.parametrize("length", [20, 24, 39])
-def test_headers_cut_short_pass_and_are_counted(host: Applied, wire: Capture, length: int) -> None:
+def test_headers_cut_short_pass_only_if_they_are_bypassed(
+    host: Applied, wire: Capture, length: int
+) -> None:
     with counting(host) as added:
-        packets.send(host, packets.segment(OWN, WEB, SYN)[:length])
-    assert added == {("wan0", "malformed"): 1}
+        for mark in (2, 0):
+            packets.send(host, packets.segment(OWN, WEB, SYN)[:length], mark=mark)
+    assert added == {("wan0", "malformed"): 1, ("wan0", "unreadable"): 1}
     assert len(wire.arrived()) == 1
 
 
-@pytest.mark.parametrize("ihl", [0, 4, 15])
+def test_a_header_that_is_longer_than_its_packet_is_not_let_out(host: Applied) -> None:
+    with counting(host) as added:
+        verdict = packets.run(host, "wan_egress", packets.segment(OWN, WEB, SYN, ihl=15))
+    assert verdict == SHOT
+    assert added == {("lo", "unreadable"): 1}
+
+
+@pytest.mark.parametrize("ihl", [0, 4])
 def test_a_wrong_header_length_is_counted_as_malformed(host: Applied, ihl: int) -> None:
     with counting(host) as added:
         verdict = packets.run(host, "wan_egress", packets.segment(OWN, WEB, SYN, ihl=ihl))

@@ -99,7 +99,7 @@ class Model:
             assert isinstance(found, Packet)
             cb = (TO_CLIENT, *given.cb[1:])
             return Verdict(REDIRECT, counted, given.mark, cb, "refused", found)
-        action = SHOT if outcome == "fragment_dropped" else UNSPEC
+        action = SHOT if outcome in {"fragment_dropped", "unreadable"} else UNSPEC
         return Verdict(action, counted, given.mark, given.cb)
 
     def _outgoing(self, given: Input, found: Packet | str, link: int) -> tuple[str, int]:
@@ -108,6 +108,8 @@ class Model:
         flow = found.flow
         # A group address of the link layer (IEEE 802): broadcast, whatever IP calls it.
         to_all = bool(link and given.frame[0] & 1)
+        if found.unreadable:
+            return self._unreadable(found, given.mark, local=True, to_all=to_all), 0
         answers = flow in self.inbound or flow.turned() in self.tracked
         if flow not in self.tracked and flow._replace(source=0) in self.asked_a_group:
             answers = True
@@ -144,7 +146,7 @@ class Model:
         if outcome == "refused":
             assert isinstance(found, Packet)
             return Verdict(REDIRECT, counted, mark, cb, "refused", found)
-        dropped = {"fragment_dropped", "no_listener", "assign_failed"}
+        dropped = {"fragment_dropped", "unreadable", "no_listener", "assign_failed"}
         return Verdict(SHOT if outcome in dropped else UNSPEC, counted, mark, cb)
 
     def _passing(self, given: Input, found: Packet | str, link: int) -> str:
@@ -152,9 +154,10 @@ class Model:
             return found
         stays = self._stays(given, found.flow, link)
         if stays:
-            return stays
-        if found.fragment:
-            return self._fragment(found, given.mark, local=False)
+            return "malformed" if found.unreadable else stays
+        if not found.whole:
+            part = self._unreadable if found.unreadable else self._fragment
+            return part(found, given.mark, local=False)
         if found.flow.protocol == TCP:
             outcome, fresh = self._segment(found, given.mark)
         else:
@@ -211,6 +214,15 @@ class Model:
             return "untracked"
         return "intercepted" if self._listens(flow) else "refused"
 
+    def _unreadable(self, found: Packet, mark: int, *, local: bool, to_all: bool = False) -> str:
+        """What may be to be intercepted does not leave, nor do fragments that follow it."""
+        flow = found.flow
+        key = (flow.source, flow.target, found.fragment_id, -1 if flow.v6 else flow.protocol)
+        if self.setting.may_intercept(flow, mark, local=local, to_all=to_all):
+            self.fragments.add(key)
+            return "unreadable"
+        return "malformed"
+
     def _fragment(
         self,
         found: Packet,
@@ -250,6 +262,8 @@ class Model:
         """What somebody sends to a socket of this host, before this host spoke to them."""
         if isinstance(found, str) or found.later_fragment or found.flow.protocol != UDP:
             return
+        if found.unreadable:
+            return
         to_group = _GROUPS.has(found.flow.target, v6=found.flow.v6)
         if not given.program.endswith("_l3"):
             target = given.frame[:6]
@@ -279,13 +293,13 @@ class Model:
         cb = (0, *given.cb[1:])
         if not given.cb[2]:
             return Verdict(OK, (), given.mark, cb)
-        usable = isinstance(found, Packet) and not found.fragment and self._listens(found.flow)
+        usable = isinstance(found, Packet) and found.whole and self._listens(found.flow)
         outcome = "assign_failed" if usable else "no_listener"
         return Verdict(SHOT, ((given.cb[1], outcome),), given.mark, cb)
 
     def _lo_egress(self, given: Input, found: Packet | str) -> Verdict:
         nothing = Verdict(UNSPEC, (), given.mark, given.cb)
-        if isinstance(found, str) or found.fragment:
+        if isinstance(found, str) or not found.whole:
             return nothing
         if not found.flow.v6 and found.flow.source >> 24 == 127:
             return nothing

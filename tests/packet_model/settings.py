@@ -91,6 +91,25 @@ class Setting:
         """What becomes of a new flow; ``local``: root of this host sent it."""
         return next(self._reasons(flow, mark, local=local, to_all=to_all), "intercepted")
 
+    def may_intercept(self, flow: Flow, mark: int, *, local: bool, to_all: bool) -> bool:
+        """Whether a flow is to be intercepted, if it has the ports and the protocol for that."""
+        protocols = {flow.protocol} if flow.protocol else {TCP, UDP}
+        ports = {
+            port for low, high in self.intercept.ports or ((0, 65535),) for port in (low, high)
+        }
+        ports |= {high + 1 for _, high in self.bypass.ports or ()} | {1}
+        return any(
+            self.decide(
+                flow._replace(protocol=protocol, target_port=port),
+                mark,
+                local=local,
+                to_all=to_all,
+            )
+            == "intercepted"
+            for protocol in protocols
+            for port in ports
+        )
+
     def _reasons(self, flow: Flow, mark: int, *, local: bool, to_all: bool) -> Iterator[str]:
         v6, protocol, source, target, _, port = flow
         only, spared = self.intercept, self.bypass

@@ -20,10 +20,12 @@ _OUT_OF_REACH = {
     "wan_egress": {
         "reply", "new", "local", "not_forwarding", "bypass_cgroup", "no_memory", "no_listener",
         "assign_failed", "time_wait", "icmp", "unconfigured", "other_namespace", "packet_socket",
+        "too_long",
     },
     "lan_ingress": {
         "intercepted", "reply", "new", "forwarded", "bypass_user", "bypass_cgroup", "no_memory",
         "time_wait", "icmp", "unconfigured", "other_namespace", "packet_socket",
+        "too_long",
     },
 }  # fmt: skip
 

@@ -94,7 +94,7 @@ def test_a_fragment_of_a_fragment_is_a_fragment(stage: Stage) -> None:
     assert (ran.retval, counted) == (SHOT, ["fragment_dropped"])
 
 
-@pytest.mark.parametrize(("headers", "outcome"), [(6, "refused"), (7, "malformed")])
+@pytest.mark.parametrize(("headers", "outcome"), [(6, "refused"), (7, "unreadable")])
 def test_six_extension_headers_are_walked(stage: Stage, headers: int, outcome: str) -> None:
     data = DATAGRAM
     for number in range(headers):

@@ -35,10 +35,14 @@ class Flow(NamedTuple):
 
 
 class Packet(NamedTuple):
-    """TCP or UDP over IP; ``l4`` counts from the IP header. Ports of a later fragment are 0."""
+    """TCP or UDP over IP; ``l4`` counts from the IP header. Ports of a later fragment are 0.
+
+    Of an ``unreadable`` one no more than the addresses is known, and the protocol, or 0.
+    """
 
     flow: Flow
     l4: int
+    unreadable: bool = False
     first_fragment: bool = False
     later_fragment: bool = False
     fragment_id: int = 0
@@ -47,6 +51,10 @@ class Packet(NamedTuple):
     @property
     def fragment(self) -> bool:
         return self.first_fragment or self.later_fragment
+
+    @property
+    def whole(self) -> bool:
+        return not self.fragment and not self.unreadable
 
     @property
     def opens(self) -> bool:
@@ -77,14 +85,16 @@ def _read_v4(packet: bytes) -> Packet | str:
     if len(packet) < 20 or packet[0] >> 4 != 4:
         return "malformed"
     l4 = (packet[0] & 15) * 4
-    if l4 < 20 or l4 > len(packet):
+    if l4 < 20:
         return "malformed"
     where = int.from_bytes(packet[6:8], "big")
     source, target = int.from_bytes(packet[12:16], "big"), int.from_bytes(packet[16:20], "big")
-    if packet[9] not in {TCP, UDP}:
-        return "other_protocol"
     identity = int.from_bytes(packet[4:6], "big")
     flow = Flow(False, packet[9], source, target, 0, 0)  # noqa: FBT003
+    if l4 > len(packet):
+        return _unreadable(flow, identity)
+    if packet[9] not in {TCP, UDP}:
+        return "other_protocol"
     if where & 0x1FFF:
         return Packet(flow, l4, later_fragment=True, fragment_id=identity)
     return _read_ports(packet, flow, l4, identity, first=bool(where & 0x2000))
@@ -100,7 +110,8 @@ def _read_v6(packet: bytes) -> Packet | str:
         seen += 1
         header = packet[l4 : l4 + 8]
         if seen > MOST_EXTENSIONS or len(header) < 8:
-            return "malformed"
+            # What would follow is not known.
+            return _unreadable(Flow(True, 0, source, target, 0, 0), identity)  # noqa: FBT003
         if following == FRAGMENT:
             where = int.from_bytes(header[2:4], "big")
             # The outermost one says what this packet is; what it holds is for reassembly.
@@ -116,21 +127,28 @@ def _read_v6(packet: bytes) -> Packet | str:
         else:
             l4 += (header[1] + 1) * 8
         following = header[0]
+    flow = Flow(True, following, source, target, 0, 0)  # noqa: FBT003
     if l4 > len(packet):
-        return "malformed"
+        return _unreadable(flow, identity)
     if following not in {TCP, UDP}:
         return "other_protocol"
-    flow = Flow(True, following, source, target, 0, 0)  # noqa: FBT003
     return _read_ports(packet, flow, l4, identity, first=first)
+
+
+def _unreadable(flow: Flow, identity: int) -> Packet | str:
+    """What may be TCP or UDP, as far as one can see."""
+    if flow.protocol not in ({0, TCP, UDP} if flow.v6 else {TCP, UDP}):
+        return "malformed"
+    return Packet(flow, 0, unreadable=True, fragment_id=identity)
 
 
 def _read_ports(packet: bytes, flow: Flow, l4: int, identity: int, *, first: bool) -> Packet | str:
     # A first fragment has eight bytes of data at least (RFC 791, 3.2), and so the ports.
     whole_tcp = flow.protocol == TCP and not first
     if len(packet) < l4 + (20 if whole_tcp else 8):
-        return "malformed"
+        return _unreadable(flow, identity)
     if whole_tcp and packet[l4 + 12] >> 4 < 5:
-        return "malformed"
+        return _unreadable(flow, identity)
     source_port = int.from_bytes(packet[l4 : l4 + 2], "big")
     target_port = int.from_bytes(packet[l4 + 2 : l4 + 4], "big")
     flow = flow._replace(source_port=source_port, target_port=target_port)

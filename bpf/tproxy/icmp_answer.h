@@ -1,23 +1,33 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* Port unreachable (RFC 792; RFC 4443, 3.1). */
+/* An ICMP error about a packet, in the place of it. */
 
-#define QUOTED 8   /* bytes of the datagram that the error quotes: its ports are among them */
+/* Port unreachable (RFC 792; RFC 4443, 3.1), or too big for `mtu` (RFC 1191; RFC 4443, 3.2). */
+#define ICMP_UNREACHABLE    3
+#define ICMP_PORT           3
+#define ICMP_FRAG_NEEDED    4
+#define ICMPV6_UNREACHABLE  1
+#define ICMPV6_PORT         4
+#define ICMPV6_TOO_BIG      2
+
+#define QUOTED 8   /* bytes of a datagram or segment that the error quotes, its ports first */
 
 /* The quoted header is a plain one with the same addresses: options are left out. */
-static __always_inline long write_unreachable_ipv4(struct __sk_buff *skb, const struct packet *p)
+static __always_inline long write_icmp_error_ipv4(struct __sk_buff *skb,
+						  const struct packet *p, u32 mtu)
 {
 	struct {
 		u8 type, code;
 		u16 check;
-		u32 unused;
+		u32 mtu;
 		struct iphdr ip;
 		u8 data[QUOTED];
 	} error = {
-		.type = 3, .code = 3,   /* port unreachable */
+		.type = ICMP_UNREACHABLE, .code = mtu ? ICMP_FRAG_NEEDED : ICMP_PORT,
+		.mtu = bpf_htonl(mtu),
 		.ip = {
-			.version = 4, .ihl = 5, .ttl = 64, .protocol = IPPROTO_UDP,
+			.version = 4, .ihl = 5, .ttl = 64, .protocol = p->key.proto,
 			.tot_len = bpf_htons(sizeof(struct iphdr) + QUOTED),
 			.saddr = p->key.saddr[3], .daddr = p->key.daddr[3],
 		},
@@ -31,22 +41,27 @@ static __always_inline long write_unreachable_ipv4(struct __sk_buff *skb, const 
 	    || bpf_skb_store_bytes(skb, p->l4, &error, sizeof(error), 0);
 }
 
-static __always_inline long write_unreachable_ipv6(struct __sk_buff *skb, const struct packet *p)
+static __always_inline long write_icmp_error_ipv6(struct __sk_buff *skb,
+						  const struct packet *p, u32 mtu)
 {
 	struct {
 		u8 type, code;
 		u16 check;
-		u32 unused;
+		u32 mtu;
 		struct ipv6hdr ip;
 		u8 data[QUOTED];
-	} error = {.type = 1, .code = 4};   /* port unreachable */
+	} error = {
+		.type = mtu ? ICMPV6_TOO_BIG : ICMPV6_UNREACHABLE,
+		.code = mtu ? 0 : ICMPV6_PORT,
+		.mtu = bpf_htonl(mtu),
+	};
 	struct ipv6hdr ip = {
 		.version = 6, .nexthdr = IPPROTO_ICMPV6, .hop_limit = 64,
 		.payload_len = bpf_htons(sizeof(error)),
 	};
 
 	error.ip.version = 6;
-	error.ip.nexthdr = IPPROTO_UDP;
+	error.ip.nexthdr = p->key.proto;
 	error.ip.hop_limit = 64;
 	error.ip.payload_len = bpf_htons(QUOTED);
 	__builtin_memcpy(&error.ip.saddr, p->key.saddr, 16);
