@@ -35,6 +35,7 @@
 #include "tproxy/parse.h"
 #include "tproxy/policy.h"
 #include "tproxy/sockets.h"
+#include "tproxy/transparent.h"
 #include "tproxy/listener.h"
 #include "tproxy/route.h"
 #include "tproxy/sender.h"

@@ -93,6 +93,8 @@ static __always_inline int intercept_forwarded(struct __sk_buff *skb, u32 l2)
 		skb->cb[CB_MAGIC] = 0;
 	outcome = c ? judge_forwarded(skb, l2, &p, c, &f) : OUT_UNCONFIGURED;
 	count_packet(skb, skb->ifindex, outcome);
+	if (f.other_listens)
+		count_packet(skb, skb->ifindex, OUT_NOT_TRANSPARENT);
 	switch (outcome) {
 	case OUT_NEW:
 		count_packet(skb, skb->ifindex, OUT_INTERCEPTED);

@@ -35,6 +35,7 @@ enum outcome {
 	OUT_UNCONFIGURED,      /* there is no configuration yet: left alone */
 	OUT_OTHER_NAMESPACE,   /* of a socket of another network namespace (macvlan, ipvlan) */
 	OUT_PACKET_SOCKET,     /* a frame of a packet socket's */
+	OUT_NOT_TRANSPARENT,   /* refused or down_bypassed, as who listens is not the proxy */
 	OUT_MAX
 };
 

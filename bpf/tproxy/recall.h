@@ -7,6 +7,7 @@
 struct flow_info {
 	u32 flags;       /* CBF_*: what lo_ingress must know; 0: TCP finds the proxy's socket */
 	u32 owner;       /* the local UDP socket, as `tracked` has it; 0: not of this host */
+	bool other_listens;   /* where the proxy should, and is not transparent */
 };
 
 #define VERDICT_MASK 3u

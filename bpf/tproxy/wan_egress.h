@@ -76,6 +76,8 @@ static __always_inline int judge_and_redirect(struct __sk_buff *skb, u32 l2, con
 	u32 outcome = judge_outgoing(skb, l2, &p, c, &f);
 
 	count_packet(skb, skb->ifindex, outcome);
+	if (f.other_listens)
+		count_packet(skb, skb->ifindex, OUT_NOT_TRANSPARENT);
 	if (outcome == OUT_INTERCEPTED)
 		return redirect_to_lo(skb, l2, c, f.flags);
 	if (outcome == OUT_REFUSED)
