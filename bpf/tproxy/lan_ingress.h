@@ -9,7 +9,8 @@
 static __always_inline u32 recall_forwarded_segment(struct __sk_buff *skb, struct packet *p,
 						    struct flow_info *f)
 {
-	u32 state = lookup_state(skb, p), *verdict;
+	u32 state = lookup_state(skb, p);
+	struct flow_verdict *kept;
 
 	if (state && state != BPF_TCP_LISTEN)
 		return state == BPF_TCP_TIME_WAIT && p->syn ? OUT_TIME_WAIT : OUT_INTERCEPTED;
@@ -17,8 +18,8 @@ static __always_inline u32 recall_forwarded_segment(struct __sk_buff *skb, struc
 		f->flags = CBF_HANDSHAKE;
 		return GO_ON;
 	}
-	verdict = tracked.lookup(&p->key);
-	if (!verdict || *verdict != VERDICT_INTERCEPT)
+	kept = tracked.lookup(&p->key);
+	if (!kept || kept->entry != VERDICT_INTERCEPT)
 		return OUT_UNTRACKED;
 	/* A connection of ours without a socket. Nothing of it is let out: its handshake may
 	 * be in a SYN cookie, of which the listener knows, and TCP resets what is not. */
@@ -59,6 +60,7 @@ static __always_inline u32 judge_forwarded(struct __sk_buff *skb, u32 l2, struct
 	if (type != PKT_HOST)
 		return type == PKT_OTHERHOST ? OUT_NOT_FORWARDING : OUT_BYPASS_ADDRESS;
 
+	f->epoch = c->epoch;
 	recalled = recall_forwarded(skb, p, f);
 	outcome = decide(skb, p, c, f, recalled, false);
 	if (p->fragment)

@@ -20,9 +20,12 @@ static __always_inline bool is_transparent(struct bpf_sock *sk)
 
 	return *(volatile u8 *)(inet + TRANSPARENT_AT) >> TRANSPARENT_BIT & 1;
 #elif defined(TRANSPARENT_AT)
+	/* The verifier adds nothing to a socket's address, but to a number that was read. */
+	u64 at = 0, address = (u64)sk;
 	u8 flags = 0;
 
-	bpf_probe_read_kernel(&flags, sizeof(flags), (void *)sk + TRANSPARENT_AT);
+	bpf_probe_read_kernel(&at, sizeof(at), &address);
+	bpf_probe_read_kernel(&flags, sizeof(flags), (void *)(at + TRANSPARENT_AT));
 	return flags >> TRANSPARENT_BIT & 1;
 #else
 	return true;

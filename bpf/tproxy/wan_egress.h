@@ -44,6 +44,7 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 	if (sk && p->key.proto != IPPROTO_TCP && sk->protocol == IPPROTO_UDP)
 		f->owner = read_owner(skb);
 
+	f->epoch = c->epoch;
 	recalled = recall_outgoing(skb, p, sk, f);
 	if (recalled == GO_ON && sk && is_of_other_namespace(skb, p, sk))
 		return OUT_OTHER_NAMESPACE;
@@ -51,8 +52,10 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 	if (p->fragment)
 		return outcome;
 
-	if (recalled == GO_ON && p->key.proto != IPPROTO_TCP)
+	if (recalled == GO_ON && p->key.proto != IPPROTO_TCP) {
+		f->doubtful = sk && serves_visitors(sk);
 		remember_verdict(p, f, outcome);
+	}
 	else if (recalled == GO_ON && sk)
 		outcome = store_verdict(p, sk, outcome);
 	if (outcome == OUT_INTERCEPTED) {
