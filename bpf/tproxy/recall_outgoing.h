@@ -94,7 +94,7 @@ static __always_inline u32 recall_outgoing(struct __sk_buff *skb, struct packet 
 	if (tcp && sk)
 		return recall_split_segment(sk);
 	if (is_answer_to_visitor(p)) {
-		if (sk)
+		if (sk && f->owner)
 			remember_service(sk);
 		return OUT_UNTRACKED;
 	}

@@ -53,7 +53,7 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 		return outcome;
 
 	if (recalled == GO_ON && p->key.proto != IPPROTO_TCP) {
-		f->doubtful = sk && serves_visitors(sk);
+		f->doubtful = sk && f->owner && serves_visitors(sk);
 		remember_verdict(p, f, outcome);
 	}
 	else if (recalled == GO_ON && sk)
