@@ -8,9 +8,10 @@ enum verdict {
 	VERDICT_INTERCEPT,         /* the client's socket: its packets go to the proxy */
 	VERDICT_REPLY_TO_DEVICE,   /* the proxy's socket: its client is bound to a device */
 	VERDICT_REPLY_ON_LO,       /* the proxy's socket: its client is bound to none */
+	VERDICT_SERVES,            /* a UDP socket that has answered somebody outside */
 };
 
-/* Lives and dies with a TCP socket, the client's or the proxy's. */
+/* Lives and dies with a socket: TCP, the client's or the proxy's; UDP, a service's. */
 struct socket_verdict {
 	u32 daddr[4];              /* where the client's socket connects to */
 	u16 dport;

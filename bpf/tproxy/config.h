@@ -38,6 +38,8 @@ struct config {
 	struct listener listeners[4];       /* tcp, tcp6, udp, udp6 */
 	u32 lo;                             /* ifindex of the loopback device */
 	u32 when_down;
+	u32 epoch;             /* a digest of all above: other verdicts, another number */
+	u32 unused;
 };
 
 /* A hash, not an array: an update replaces the whole element under RCU, so that a packet

@@ -3,15 +3,18 @@
 
 /* Whether the packet can be given to a socket of the proxy's. Without flags TCP finds one. */
 static __always_inline bool can_be_delivered(struct __sk_buff *skb, const struct packet *p,
-					     const struct config *c, const struct flow_info *f)
+					     const struct config *c, struct flow_info *f)
 {
-	return !f->flags || has_listener(skb, p, c);
+	enum listening who = f->flags ? who_listens(skb, p, c) : PROXY_LISTENS;
+
+	f->other_listens = who == OTHER_LISTENS;
+	return who == PROXY_LISTENS;
 }
 
 /* What becomes of a packet. `recalled`: what is remembered of its flow; GO_ON: nothing, so
  * that the policy is asked. `local`: it was sent here, by `sk` if that is known. */
 static __always_inline u32 decide(struct __sk_buff *skb, struct packet *p, const struct config *c,
-				  const struct flow_info *f, u32 recalled,
+				  struct flow_info *f, u32 recalled,
 				  struct bpf_sock *sk, bool local)
 {
 	u32 outcome = recalled;

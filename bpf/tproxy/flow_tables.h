@@ -4,11 +4,18 @@
 /* What is remembered of flows beside `flows`, the storage of TCP sockets. User space creates
  * the maps (netplan_tproxy/datapath/layouts.py); what stands here gives their layouts. */
 
-/* Verdicts of what no local TCP socket can hold: UDP flows, and forwarded TCP connections.
- * The value is an enum verdict, and the UDP socket's cookie above it (VERDICT_MASK). A full
- * table forgets the least recently used: a UDP flow is then decided again, and of a TCP
+/* Verdicts of what no local TCP socket can hold: UDP flows, and forwarded TCP connections. A
+ * full table forgets the least recently used: a UDP flow is then decided again, and of a TCP
  * connection the proxy's socket is found. */
-BPF_TABLE("lru_hash", struct flow_key, u32, tracked, 65536);
+#define VERDICT_MASK 3u
+struct flow_verdict {
+	u32 entry;    /* an enum verdict, and the UDP socket's cookie above it (VERDICT_MASK) */
+	u32 epoch;    /* of the configuration that decided */
+	u32 began;    /* in ticks of the clock (flow_age.h) */
+	u32 seen;     /* its last datagram; of a local socket's flow the first */
+	u32 doubtful; /* it may be the answer to a visitor that was forgotten (visitors.h) */
+};
+BPF_TABLE("lru_hash", struct flow_key, struct flow_verdict, tracked, 65536);
 
 /* UDP flows that somebody outside began, seen from this host: the answers are no flows of
  * ours. Apart from `tracked`, so that a flood from outside evicts none of those. */

@@ -9,7 +9,8 @@
 static __always_inline u32 recall_forwarded_segment(struct __sk_buff *skb, struct packet *p,
 						    struct flow_info *f)
 {
-	u32 state = lookup_state(skb, p), *verdict;
+	u32 state = lookup_state(skb, p);
+	struct flow_verdict *kept;
 
 	if (state && state != BPF_TCP_LISTEN)
 		return state == BPF_TCP_TIME_WAIT && p->syn ? OUT_TIME_WAIT : OUT_INTERCEPTED;
@@ -17,8 +18,8 @@ static __always_inline u32 recall_forwarded_segment(struct __sk_buff *skb, struc
 		f->flags = CBF_HANDSHAKE;
 		return GO_ON;
 	}
-	verdict = tracked.lookup(&p->key);
-	if (!verdict || *verdict != VERDICT_INTERCEPT)
+	kept = tracked.lookup(&p->key);
+	if (!kept || kept->entry != VERDICT_INTERCEPT)
 		return OUT_UNTRACKED;
 	/* A connection of ours without a socket. Nothing of it is let out: its handshake may
 	 * be in a SYN cookie, of which the listener knows, and TCP resets what is not. */
@@ -68,6 +69,7 @@ static __always_inline u32 judge_forwarded(struct __sk_buff *skb, u32 l2, struct
 	if (outcome != GO_ON)
 		return p->shape == UNREADABLE ? OUT_MALFORMED : outcome;
 
+	f->epoch = c->epoch;
 	recalled = recall_forwarded(skb, p, f);
 	if (recalled == OUT_TIME_WAIT) {
 		make_room(skb, p, again);
@@ -106,6 +108,8 @@ static __always_inline int intercept_forwarded(struct __sk_buff *skb, u32 l2)
 	outcome = c ? judge_forwarded(skb, l2, &p, c, &f, again) : OUT_UNCONFIGURED;
 	fate = fate_of(outcome);
 	count_packet(skb, skb->ifindex, outcome);
+	if (f.other_listens)
+		count_packet(skb, skb->ifindex, OUT_NOT_TRANSPARENT);
 	if (fate == ANSWERED)
 		return answer_behind(skb, &p);
 	if (fate == LEFT_TO_THIS_HOST)

@@ -32,39 +32,59 @@ lookup_listener(struct __sk_buff *skb, const struct packet *p, const struct conf
 	return NULL;
 }
 
-static __always_inline bool has_listener(struct __sk_buff *skb, const struct packet *p,
-					 const struct config *c)
+enum listening { NOBODY_LISTENS = 0, PROXY_LISTENS, OTHER_LISTENS };
+
+/* OTHER_LISTENS: on the proxy's address and port there is a socket that may not have what was
+ * sent to others. */
+static __always_inline enum listening who_listens(struct __sk_buff *skb, const struct packet *p,
+						  const struct config *c)
 {
 	struct bpf_sock *sk = lookup_listener(skb, p, c);
+	bool transparent;
 
 	if (!sk)
-		return false;
+		return NOBODY_LISTENS;
+	transparent = is_transparent(sk);
 	bpf_sk_release(sk);
-	return true;
+	return transparent ? PROXY_LISTENS : OTHER_LISTENS;
+}
+
+/* The datagram socket, referenced, that the proxy has connected to this client. One that is
+ * only bound to the original destination is passed over: proxies make those to send replies
+ * from (nft_tproxy passes them over too). Anybody can bind there with IP_FREEBIND. */
+static __always_inline struct bpf_sock *
+lookup_connected(struct __sk_buff *skb, const struct packet *p)
+{
+	struct bpf_sock *sk = lookup_socket(skb, &p->key, 1, p->v6);
+
+	if (!sk)
+		return NULL;
+	if (sk->state == BPF_TCP_ESTABLISHED && is_transparent(sk))
+		return sk;
+	bpf_sk_release(sk);
+	return NULL;
 }
 
 /* Give the packet to a socket of the proxy's. Returns OUT_NEW: to the listener;
  * OUT_INTERCEPTED: to a datagram socket that the proxy has connected to this client; else
- * why it was not given. A datagram socket that is only bound to the original destination is
- * passed over: proxies make those to send replies from (nft_tproxy passes them over too). */
+ * why it was not given. */
 static __always_inline u32 assign_to_proxy(struct __sk_buff *skb, const struct packet *p,
 					   const struct config *c)
 {
 	struct bpf_sock *sk = NULL;
 	u32 outcome = OUT_INTERCEPTED;
 
-	if (p->key.proto == IPPROTO_UDP) {
-		sk = lookup_socket(skb, &p->key, 1, p->v6);
-		if (sk && sk->state != BPF_TCP_ESTABLISHED) {
-			bpf_sk_release(sk);
-			sk = NULL;
-		}
-	}
+	if (p->key.proto == IPPROTO_UDP)
+		sk = lookup_connected(skb, p);
 	if (!sk) {
 		outcome = OUT_NEW;
 		sk = lookup_listener(skb, p, c);
 		if (!sk)
 			return OUT_NO_LISTENER;
+		if (!is_transparent(sk)) {
+			bpf_sk_release(sk);
+			return OUT_NO_LISTENER;
+		}
 	}
 	if (bpf_sk_assign(skb, sk, 0))
 		outcome = OUT_ASSIGN_FAILED;

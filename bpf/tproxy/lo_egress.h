@@ -45,6 +45,8 @@ static __always_inline int redirect_reply(struct __sk_buff *skb, struct bpf_sock
 	if (kept && kept->verdict == VERDICT_REPLY_TO_DEVICE && p.key.proto == IPPROTO_TCP)
 		return redirect_to_device(skb, kept->ifindex);
 	reverse_key(&client, &p.key);
+	if (p.key.proto == IPPROTO_UDP)
+		confirm_flow(&client);
 	if (p.key.proto == IPPROTO_TCP && was_intercepted_of_late(&client)) {
 		if (sk && has_sent_much(sk))
 			remember_client_in_socket(sk, &p, VERDICT_REPLY_ON_LO, 0);

@@ -37,6 +37,7 @@ enum outcome {
 	OUT_PACKET_SOCKET,     /* a frame of a packet socket's */
 	OUT_UNREADABLE,        /* the same, and it may be to be intercepted: dropped */
 	OUT_TOO_LONG,          /* for a header to be put in front: the client is told how long it may be */
+	OUT_NOT_TRANSPARENT,   /* refused or down_bypassed, as who listens is not the proxy */
 	OUT_MAX
 };
 

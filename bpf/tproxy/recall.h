@@ -6,10 +6,11 @@
 
 struct flow_info {
 	u32 flags;       /* CBF_*: what lo_ingress must know; 0: TCP finds the proxy's socket */
+	u32 epoch;       /* of the configuration */
 	u32 owner;       /* the local UDP socket, as `tracked` has it; 0: not of this host */
+	bool doubtful;        /* its socket serves others: it may be a visitor's */
+	bool other_listens;   /* where the proxy should, and is not transparent */
 };
-
-#define VERDICT_MASK 3u
 
 /* What stands above the verdict in `tracked`. A socket's cookie is never given out again, as
  * its port is: the next socket with the same tuple gets a verdict of its own. */
@@ -21,9 +22,13 @@ static __always_inline u32 read_owner(struct __sk_buff *skb)
 /* The verdict on this tuple and this socket; 0: there is none. */
 static __always_inline u32 lookup_verdict(struct packet *p, const struct flow_info *f)
 {
-	u32 *entry = tracked.lookup(&p->key);
+	struct flow_verdict *kept = tracked.lookup(&p->key);
 
-	return entry && (*entry & ~VERDICT_MASK) == f->owner ? *entry & VERDICT_MASK : 0;
+	if (!kept || (kept->entry & ~VERDICT_MASK) != f->owner)
+		return 0;
+	if (p->key.proto == IPPROTO_UDP && is_flow_over(kept, f->epoch))
+		return 0;
+	return kept->entry & VERDICT_MASK;
 }
 
 /* Once refused, a flow is intercepted as soon as somebody listens. */
@@ -35,10 +40,14 @@ static __always_inline u32 verdict_for(u32 fate)
 static __always_inline void remember_verdict(const struct packet *p, const struct flow_info *f,
 					     u32 fate)
 {
-	u32 entry = verdict_for(fate) | f->owner;
+	u32 now = read_clock();
+	struct flow_verdict kept = {
+		.entry = verdict_for(fate) | f->owner, .epoch = f->epoch,
+		.began = now, .seen = now, .doubtful = f->doubtful,
+	};
 
 	if (fate != LEFT_UNREMEMBERED && fate != LEFT_TO_THIS_HOST)
-		tracked.update((void *)&p->key, &entry);
+		tracked.update((void *)&p->key, &kept);
 }
 
 static __always_inline void fill_fragment_key(struct fragment_key *to, const struct packet *p)

@@ -1,9 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* Somebody outside sends a datagram to a socket of this host: what the socket answers is no
- * flow of ours. */
-
 /* <linux/if_packet.h> */
 #define PKT_BROADCAST 1
 #define PKT_MULTICAST 2
@@ -27,9 +24,12 @@ static __always_inline void clear_source(struct flow_key *k)
 	__builtin_memset(k->saddr, 0, 16);
 }
 
+/* Somebody outside sends a datagram to a socket of this host: what the socket answers is no
+ * flow of ours. */
 static __always_inline void remember_visitor(struct __sk_buff *skb, struct packet *p)
 {
 	struct flow_key answer = {};
+	struct flow_verdict *kept;
 	struct bpf_sock *sk;
 	u32 one = 1;
 
@@ -40,14 +40,17 @@ static __always_inline void remember_visitor(struct __sk_buff *skb, struct packe
 	reverse_key(&answer, &p->key);
 	if (is_to_group(skb, p))
 		clear_source(&answer);
-	/* Not while the flow has a verdict: a forged answer would set it free. */
-	if (tracked.lookup(&answer) || inbound.lookup(&answer))
+	/* Not where the flow has a verdict, however old: a forged answer would set it free. */
+	kept = tracked.lookup(&answer);
+	if ((kept && !kept->doubtful) || inbound.lookup(&answer))
 		return;
 	sk = lookup_socket(skb, &p->key, 1, p->v6);
 	if (!sk)
 		return;
 	bpf_sk_release(sk);
 	inbound.update(&answer, &one);
+	if (kept)
+		tracked.delete(&answer);
 }
 
 static __always_inline bool is_answer_to_visitor(struct packet *p)

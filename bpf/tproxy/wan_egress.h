@@ -46,6 +46,7 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 	if (sk && p->key.proto != IPPROTO_TCP && sk->protocol == IPPROTO_UDP)
 		f->owner = read_owner(skb);
 
+	f->epoch = c->epoch;
 	recalled = recall_outgoing(skb, p, sk, f);
 	outcome = decide(skb, p, c, f, recalled, sk, true);
 	*fate = fate_of(outcome);
@@ -53,6 +54,7 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 		return outcome;
 
 	if (recalled == GO_ON && p->key.proto != IPPROTO_TCP) {
+		f->doubtful = sk && f->owner && serves_visitors(sk);
 		remember_verdict(p, f, *fate);
 	} else if (recalled == GO_ON && sk && !store_verdict(p, sk, *fate)) {
 		*fate = DROPPED;
@@ -84,6 +86,8 @@ static __always_inline int judge_and_redirect(struct __sk_buff *skb, u32 l2, con
 		mtu = LONGEST;
 	}
 	count_packet(skb, skb->ifindex, outcome);
+	if (f.other_listens)
+		count_packet(skb, skb->ifindex, OUT_NOT_TRANSPARENT);
 	if (fate == TO_PROXY)
 		return redirect_to_lo(skb, l2, c, f.flags);
 	if (fate == ANSWERED)

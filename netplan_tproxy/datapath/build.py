@@ -9,6 +9,8 @@ from netplan_tproxy.datapath import fastpath, programs
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from netplan_tproxy.kernel.bpf.btf import rmem_alloc_offset, waits_for_offset
+from netplan_tproxy.kernel.bpf.inet_sock import transparent_flag
+from netplan_tproxy.kernel.bpf.kfunc import call_instead
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 
 if TYPE_CHECKING:
@@ -19,6 +21,10 @@ _NO_BTF = (
     "none with sk_backlog.rmem_alloc, so nobody could tell how much waits for a reader; "
     "nothing was touched"
 )
+
+
+# Stands for bpf_rdonly_cast in bpf/tproxy/transparent.h.
+_RDONLY_CAST = 0x7470726F
 
 
 def compile_source(source: str, names: Sequence[str]) -> Module:
@@ -37,11 +43,15 @@ def compile_source(source: str, names: Sequence[str]) -> Module:
 def load(name: str, compiled: Compiled, maps: Mapping[str, int]) -> Fd:
     """Load one program; ``maps`` are descriptors by map name. Raises KernelError."""
     types = programs.type_of(name)
+    flag = transparent_flag()
+    insns = compiled.insns
+    if flag and flag.cast:
+        insns = call_instead(insns, _RDONLY_CAST, flag.cast)
     return bpf_programs.load_program(
         name=name,
         prog_type=types.program,
         expected_attach_type=types.attach,
-        insns=compiled.insns,
+        insns=insns,
         license=programs.LICENSE,
         relocs=compiled.relocs,
         maps=maps,
@@ -59,4 +69,18 @@ def field_offsets(source: str) -> dict[str, str]:
             raise TproxyError(_NO_BTF)
         return {"RMEM_ALLOC": str(offset)}
     offset = waits_for_offset()
-    return {} if offset is None else {"WAITS_FOR": str(offset)}
+    awaited = {} if offset is None else {"WAITS_FOR": str(offset)}
+    return {**awaited, **_transparent()}
+
+
+def _transparent() -> dict[str, str]:
+    flag = transparent_flag()
+    if flag is None:
+        return {}
+    where = {"TRANSPARENT_AT": str(flag.byte), "TRANSPARENT_BIT": str(flag.bit)}
+    return {**where, "INET_SOCK_TYPE": str(flag.struct)} if flag.cast else where
+
+
+def demands_transparency() -> bool:
+    """Whether the programs that are built here can tell a transparent socket from another."""
+    return transparent_flag() is not None

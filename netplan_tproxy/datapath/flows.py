@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import socket
 import sys
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import cache
 
-from netplan_tproxy.datapath.layouts import TRACKED
+from netplan_tproxy.datapath.layouts import FLOW_VERDICT, TRACKED
 from netplan_tproxy.datapath.pinned_maps import PinnedMaps
 from netplan_tproxy.kernel.netlink.route_get import way_to
 from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, sockets
@@ -16,6 +17,9 @@ from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, sockets
 _VERDICT_MASK, _INTERCEPT = 3, 2  # enum verdict in bpf/common/socket_verdict.h
 _PROTOCOL_AT = 36
 _UDP = 17
+# bpf/tproxy/flow_age.h: how long a flow lives that no socket of this host bounds.
+_TICK = 2**30 / 1e9
+_UNANSWERED, _ANSWERED, _STREAM = (int(seconds / _TICK) for seconds in (30, 120, 3))
 
 
 @dataclass(frozen=True)
@@ -49,7 +53,15 @@ def tracked_datagrams(maps: PinnedMaps) -> Tracked:
     for key, value in maps.entries(TRACKED.pin):
         if int.from_bytes(key[_PROTOCOL_AT:], sys.byteorder) != _UDP:
             continue
-        verdict = int.from_bytes(value, sys.byteorder) & _VERDICT_MASK
+        entry, _, began, seen, _ = FLOW_VERDICT.unpack(value)
+        if not entry & ~_VERDICT_MASK and _is_over(began, seen):
+            continue
+        verdict = entry & _VERDICT_MASK
         intercepted += verdict == _INTERCEPT
         bypassed += verdict != _INTERCEPT
     return Tracked(intercepted, bypassed)
+
+
+def _is_over(began: int, seen: int) -> bool:
+    now = time.monotonic_ns() >> 30
+    return now - seen > (_ANSWERED if seen - began >= _STREAM else _UNANSWERED)

@@ -43,9 +43,12 @@ class MapLayout(MapSpec):
 _POLICY = struct.Struct("=8Q")
 _MARK = struct.Struct("=II")
 _LISTENER = struct.Struct("=16s2sH")
-_TAIL = struct.Struct("=II")
+_TAIL = struct.Struct("=IIII")
 _CONFIG_SIZE = _POLICY.size + (1 + BYPASS_MARKS) * _MARK.size + 4 * _LISTENER.size + _TAIL.size
+_INT = struct.Struct("=I")
 _FLOW_KEY = 40
+# Verdict and owner, epoch, when it began and was last seen, whether it is doubtful.
+FLOW_VERDICT = struct.Struct("=5I")
 COUNTER_KEY = struct.Struct("=II")
 COUNTER = struct.Struct("=QQ")
 
@@ -53,7 +56,7 @@ CONFIG = MapLayout("config", HASH, 4, _CONFIG_SIZE, 1)
 SET = MapLayout("set", LPM_TRIE, 20, 1, 1, NO_PREALLOC)
 SETS = MapLayout("sets", HASH_OF_MAPS, 8, 4, 256, 0, SET)
 FLOWS = MapLayout("flows", SK_STORAGE, 4, 24, 0, NO_PREALLOC)
-TRACKED = MapLayout("tracked", LRU_HASH, _FLOW_KEY, 4, 65536)
+TRACKED = MapLayout("tracked", LRU_HASH, _FLOW_KEY, FLOW_VERDICT.size, 65536)
 INBOUND = MapLayout("inbound", LRU_HASH, _FLOW_KEY, 4, 65536)
 REPLIES = MapLayout("replies", LRU_HASH, _FLOW_KEY, 4, 65536)
 RECENT = MapLayout("recent", ARRAY, 4, 8, 65536)
@@ -105,14 +108,20 @@ class ConfigValue:
     when_down_bypass: bool = False
 
     def pack(self) -> bytes:
-        """Give it as the programs read it."""
+        """Give it as the programs read it.
+
+        The epoch is a digest of the rest: UDP flows that another configuration decided on are
+        decided again.
+        """
         unused = (Mark(0, 0),) * (BYPASS_MARKS - len(self.bypass))
         parts = [_POLICY.pack(*self.sets.as_tuple())]
         parts += [
             _MARK.pack(mark.value, mark.mask) for mark in (self.intercept, *self.bypass, *unused)
         ]
         parts += [_pack_listener(listener) for listener in self.listeners]
-        parts.append(_TAIL.pack(self.lo, int(self.when_down_bypass)))
+        parts.append(_TAIL.pack(self.lo, int(self.when_down_bypass), 0, 0))
+        epoch = hashlib.sha256(b"".join(parts)).digest()[:4]
+        parts[-1] = _TAIL.pack(self.lo, int(self.when_down_bypass), _INT.unpack(epoch)[0], 0)
         return b"".join(parts)
 
 
@@ -128,7 +137,7 @@ def unpack_config(value: bytes) -> ConfigValue:
     for number in range(4):
         listeners.append(_unpack_listener(_LISTENER.unpack_from(value, at), v6=bool(number % 2)))
         at += _LISTENER.size
-    lo, down = _TAIL.unpack_from(value, at)
+    lo, down, _, _ = _TAIL.unpack_from(value, at)
     bypass = tuple(mark for mark in marks[1:] if mark.mask)
     return ConfigValue(ids, marks[0], bypass, tuple(listeners), lo, bool(down))
 

@@ -25,7 +25,7 @@ OUTCOMES = (
     "bypass_address", "bypass_from", "bypass_to", "bypass_port", "bypass_user",
     "bypass_cgroup", "malformed", "fragment", "fragment_dropped", "no_memory", "no_listener",
     "assign_failed", "time_wait", "icmp", "unconfigured", "other_namespace", "packet_socket",
-    "unreadable", "too_long",
+    "unreadable", "too_long", "not_transparent",
 )  # fmt: skip
 
 # ARPHRD numbers (linux/if_arp.h) of devices with an Ethernet header, and with none.

@@ -7,6 +7,7 @@ import ipaddress
 from dataclasses import asdict
 from typing import Any
 
+from netplan_tproxy.datapath.build import demands_transparency
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.layouts import ConfigValue
 from netplan_tproxy.datapath.set_lookup import SetLookup
@@ -60,7 +61,7 @@ def report(kernel: Kernel, kinds: Kinds, state: State, question: Question) -> di
                 raise TproxyError(message) from None
         outcome = steps[-1].outcome
     proxy = _proxy(config, flow) if config is not None else None
-    if outcome == INTERCEPTED and proxy is not None and not proxy["listening"]:
+    if outcome == INTERCEPTED and proxy is not None and not _serves(proxy):
         outcome = "down_bypassed" if config and config.when_down_bypass else "refused"
     if outcome == INTERCEPTED and config is not None and not _taken_in(config, flow, place):
         outcome = "lost"
@@ -220,8 +221,15 @@ def _proxy(config: ConfigValue, flow: Flow) -> dict[str, Any] | None:
     return {
         "address": str(listener),
         "listening": bool(heard),
+        "transparent": heard[0].transparent if heard else None,
         "processes": [{"pid": pid, "name": name} for pid, name in held],
     }
+
+
+def _serves(proxy: dict[str, Any]) -> bool:
+    """Whether the programs give anything to who listens (who_listens() in bpf/tproxy)."""
+    opaque = proxy["transparent"] is False and demands_transparency()
+    return proxy["listening"] and not opaque
 
 
 def _on_record(state: State, config: ConfigValue | None) -> bool:

@@ -183,6 +183,7 @@ def _listeners(
                 "protocol": protocol,
                 "address": str(listener),
                 "listening": bool(sockets),
+                "transparent": sockets[0].transparent if sockets else None,
                 "bound": sockets[0].end if sockets else None,
                 "processes": _processes(sockets, known),
                 "waiting": sum(one.queued for one in sockets) if protocol[:3] == "tcp" else None,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from netplan_tproxy.datapath.build import demands_transparency
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.route_get import way_to
@@ -32,6 +33,7 @@ def surprises(site: Site, links: Mapping[str, Link], *, listening: bool = True) 
     return [
         *(str(warning) for warning in warnings(site, routed)),
         *(_listening(site) if listening else ()),
+        *_trusting(),
         *_forwarding(site, links),
         *_not_named(site, out),
     ]
@@ -43,21 +45,41 @@ def _listening(site: Site) -> Iterator[str]:
         if listener is not None:
             protocol = name.removesuffix("6")
             there = listeners.at(everybody, protocol, listener.address, listener.port)
-            yield from heard(name, listener, there, site.proxy.when_down)
+            when_down, demanded = site.proxy.when_down, demands_transparency()
+            yield from heard(name, listener, there, when_down, demanded=demanded)
 
 
-def heard(name: str, listener: Listener, there: list[Socket], when_down: str) -> Iterator[str]:
-    """Judge the sockets at the place of a listener, the one that counts first. Pure."""
+def heard(
+    name: str, listener: Listener, there: list[Socket], when_down: str, *, demanded: bool = True
+) -> Iterator[str]:
+    """Judge the sockets at the place of a listener, the one that counts first. Pure.
+
+    ``demanded``: the programs ask for a transparent socket.
+    """
     protocol = name.removesuffix("6")
     if not there:
         yield f"nobody listens on {protocol} {listener}: what is new {_DOWN[when_down]}"
         return
     first = there[0]
-    # A TCP socket over IPv6 answers from a foreign address all the same.
-    if first.transparent is False and name != "tcp6":
+    if first.transparent is not False:
+        return
+    if demanded:
+        fate = f"gets nothing, and what is new {_DOWN[when_down]}"
+    elif name == "tcp6":
+        return  # answers from a foreign address all the same
+    else:
+        fate = "connections time out"
+    yield (
+        f"{protocol} {listener} is no transparent socket: {fate}; let the proxy set "
+        "IP_TRANSPARENT (its 'tproxy' or 'transparent' setting, and CAP_NET_ADMIN)"
+    )
+
+
+def _trusting() -> Iterator[str]:
+    if not demands_transparency():
         yield (
-            f"{protocol} {listener} is no transparent socket, so connections time out: let the "
-            "proxy set IP_TRANSPARENT (its 'tproxy' or 'transparent' setting, and CAP_NET_ADMIN)"
+            "this kernel lets no program tell a transparent socket from another (no BTF, or "
+            "lockdown before Linux 6.2): any user's socket on the proxy's address and port gets all"
         )
 
 

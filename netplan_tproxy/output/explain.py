@@ -30,8 +30,8 @@ _ENDS = {
     "bypass_cgroup": "left alone: its cgroup is bypassed",
     "intercepted": "goes to the proxy on {proxy}",
     "lost": "lost: meant for {proxy}, but no rule and route take it in: see --status",
-    "refused": "refused: nobody listens on {proxy}",
-    "down_bypassed": "goes out directly: nobody listens on {proxy}, and it is to go on then",
+    "refused": "refused: {nobody} on {proxy}",
+    "down_bypassed": "goes out directly: {nobody} on {proxy}, and it is to go on then",
 }
 _V4 = 96
 
@@ -108,6 +108,9 @@ def _end(report: Report) -> str:
         goes="leaves by" if one["direction"] == "output" else "comes in by",
         listener=one["protocol"] + family,
         proxy=proxy["address"] if proxy else "",
+        nobody=(
+            "no transparent socket listens" if proxy and proxy["listening"] else "nobody listens"
+        ),
     )
     if report["outcome"] == "intercepted" and proxy:
         text += f": {processes(proxy['processes'])}"

@@ -90,12 +90,17 @@ def _listeners(report: Report, style: Style) -> Iterator[str]:
             waiting = (
                 "" if one["waiting"] is None else f", {one['waiting']} of {one['backlog']} waiting"
             )
-            text = style.ok(processes(one["processes"])) + waiting
+            held = processes(one["processes"])
+            opaque = one["transparent"] is False
+            said = style.fail(f"not transparent: {held}") if opaque else style.ok(held)
+            text = said + waiting
         else:
             text = style.fail("nobody listens")
         yield f"  {head.ljust(width)}  {text}"
     if not all(one["listening"] for one in report["listeners"]):
         yield style.warn(f"  where nobody listens {_DOWN[report['when_down']]}")
+    if any(one["transparent"] is False for one in report["listeners"]):
+        yield style.warn("  a socket without IP_TRANSPARENT is not given what was sent to others")
 
 
 def processes(held: Sequence[Report]) -> str:

@@ -65,7 +65,7 @@ def test_a_right_host_hears_nothing(host: Host) -> None:
         assert host.applied().out == ["no changes"]
 
 
-def test_a_listener_without_the_transparent_flag_is_named_where_it_needs_it(host: Host) -> None:
+def test_a_listener_without_the_transparent_flag_is_named(host: Host) -> None:
     host.write(
         SITE.replace("{port: 9040}", "{tcp: {port: 9040}, tcp6: {port: 9040}, udp: {port: 9040}}")
     )
@@ -75,7 +75,7 @@ def test_a_listener_without_the_transparent_flag_is_named_where_it_needs_it(host
         listener(host, socket.AF_INET, socket.SOCK_DGRAM, "127.0.0.1", transparent=False),
     ):
         lines = [line.partition(" is no transparent")[0] for line in said(host)]
-    assert lines == ["tcp 127.0.0.1:9040", "udp 127.0.0.1:9040"]
+    assert lines == ["tcp 127.0.0.1:9040", "tcp [::1]:9040", "udp 127.0.0.1:9040"]
 
 
 def test_forwarding_that_is_off_is_named_unless_the_file_turns_it_on(host: Host) -> None:

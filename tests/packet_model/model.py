@@ -88,7 +88,7 @@ class Model:
 
     def _wan_egress(self, given: Input, found: Packet | str, link: int) -> Verdict:
         outcome, flags = self._outgoing(given, found, link)
-        counted = ((given.ifindex, outcome),)
+        counted = ((given.ifindex, outcome), *self._why(given.ifindex, outcome, found))
         if outcome == "intercepted":
             assert isinstance(found, Packet)
             value, mask = self.setting.intercept_mark
@@ -133,7 +133,7 @@ class Model:
 
     def _lan_ingress(self, given: Input, found: Packet | str, link: int) -> Verdict:
         outcome = self._passing(given, found, link)
-        counted: tuple[tuple[int, str], ...] = ((given.ifindex, outcome),)
+        counted = ((given.ifindex, outcome), *self._why(given.ifindex, outcome, found))
         if outcome == "new":
             counted += ((given.ifindex, "intercepted"),)
         mark = given.mark
@@ -195,8 +195,21 @@ class Model:
 
     # What both have in common.
 
-    def _listens(self, flow: Flow) -> bool:
+    def _has_socket(self, flow: Flow) -> bool:
         return (flow.protocol, flow.v6) in self.setting.listening
+
+    def _listens(self, flow: Flow) -> bool:
+        """Whether the socket there may have what was sent to others (IP_TRANSPARENT)."""
+        return self._has_socket(flow) and self.setting.transparent
+
+    def _why(self, ifindex: int, outcome: str, found: Packet | str) -> tuple[tuple[int, str], ...]:
+        """Count the reason why nobody got it, beside what became of it."""
+        opaque = (
+            outcome in {"refused", "down_bypassed"}
+            and isinstance(found, Packet)
+            and self._has_socket(found.flow)
+        )
+        return ((ifindex, "not_transparent"),) if opaque else ()
 
     def _decide(self, flow: Flow, mark: int, *, local: bool, to_all: bool = False) -> str:
         outcome = self.setting.decide(flow, mark, local=local, to_all=to_all)
@@ -285,7 +298,7 @@ class Model:
         if self.setting.serves and flow.target_port == SERVICE:
             return True
         where = _LOOPBACK_6 if flow.v6 else _LOOPBACK_4
-        return (flow.target, flow.target_port) == (where, LISTENING) and self._listens(flow)
+        return (flow.target, flow.target_port) == (where, LISTENING) and self._has_socket(flow)
 
     def _lo_ingress(self, given: Input, found: Packet | str) -> Verdict:
         if given.cb[0] != TO_PROXY:

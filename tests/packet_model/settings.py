@@ -86,6 +86,7 @@ class Setting:
     root_bypassed: bool = False
     forwards: bool = True
     serves: bool = False
+    transparent: bool = True
 
     def decide(self, flow: Flow, mark: int, *, local: bool, to_all: bool) -> str:
         """What becomes of a new flow; ``local``: root of this host sent it."""
@@ -168,6 +169,7 @@ SETTINGS = (
         intercept_mark=(0x10000, 0xFF0000),
         bypass_marks=((0x20, 0x20), (0, 0x1000)),
     ),
+    Setting("who listens may not have what is for others", listening=_ALL, transparent=False),
     Setting(
         "no forwarding, root bypassed",
         listening=_ALL,

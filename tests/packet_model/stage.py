@@ -156,7 +156,9 @@ class Stage:
         """Set the host up so; give the model of what it must do from then on."""
         for held in self._sockets:
             held.close()
-        self._sockets = [self._listener(*which) for which in setting.listening]
+        self._sockets = [
+            self._listener(*which, transparent=setting.transparent) for which in setting.listening
+        ]
         if setting.serves:
             self._sockets += [self._service(family) for family in (AF_INET, AF_INET6)]
         for device in ("lan0", "tun1"):
@@ -172,12 +174,15 @@ class Stage:
         macs = {self.ifindexes[program]: mac for program, mac in self.macs.items()}
         return Model(setting, LOCAL, macs)
 
-    def _listener(self, protocol: int, v6: bool) -> socket.socket:  # noqa: FBT001
+    def _listener(self, protocol: int, v6: bool, *, transparent: bool) -> socket.socket:  # noqa: FBT001
         family = socket.AF_INET6 if v6 else socket.AF_INET
         made = self.lab.host.socket(
             family, socket.SOCK_STREAM if protocol == TCP else socket.SOCK_DGRAM
         )
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if transparent:
+            level, option = (socket.IPPROTO_IPV6, 75) if v6 else (socket.IPPROTO_IP, 19)
+            made.setsockopt(level, option, 1)  # ip(7), ipv6(7): IP_TRANSPARENT
         made.bind(("::1" if v6 else "127.0.0.1", LISTENING))
         if protocol == TCP:
             made.listen()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 import struct
 import sys
+import time
 
 from netplan_tproxy.datapath import layouts
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
@@ -33,6 +34,21 @@ def flow_key(proto: int, client: Address, target: Address) -> bytes:
 def entries(on: Applied, layout: layouts.MapLayout) -> int:
     with open_table(on, layout) as fd:
         return sum(1 for _ in bpf_maps.keys(fd, layout.key_size))
+
+
+def age(on: Applied, key: bytes, seconds: float, *, lived: float = 0) -> None:
+    """Let a flow's last datagram, ``lived`` seconds after its first, be so long ago."""
+    layout = layouts.TRACKED
+    with open_table(on, layout) as fd:
+        value = bpf_maps.lookup(fd, key, layout.value_size)
+        assert value is not None
+        entry, epoch, _, _, doubtful = layouts.FLOW_VERDICT.unpack(value)
+        seen, began = (
+            int((time.monotonic() - seconds - before) * 1e9) >> 30 & 0xFFFFFFFF
+            for before in (0, lived)
+        )
+        packed = layouts.FLOW_VERDICT.pack(entry, epoch, began, seen, doubtful)
+        bpf_maps.update(fd, key, packed)
 
 
 def forget(on: Applied, layout: layouts.MapLayout, key: bytes) -> bool:

@@ -11,7 +11,7 @@ from tests.lab import Capture
 from tests.lab.counters import counting
 from tests.traffic.sockets import answer, leaks, receive
 from tests.traffic.support import BEHIND, BOUND, UNBOUND, Applied, Family, Sender
-from tests.traffic.tables import flow_key, forget, wipe
+from tests.traffic.tables import age, flow_key, forget, wipe
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 DGRAM = socket.SOCK_DGRAM
@@ -92,13 +92,12 @@ def test_a_connection_of_this_host_is_carried_although_it_was_forgotten(
         assert near.recv(100) == b"answer"
 
 
-def test_an_idle_visitor_that_was_forgotten_is_a_stranger(
+def test_an_idle_visitor_that_was_forgotten_is_a_stranger_until_it_asks_again(
     host: Applied, family: Family, udp: socket.socket
 ) -> None:
-    """Then what this host's service says to it unasked counts as a flow of this host's.
+    """Until then what this host's service says to it unasked counts as a flow of this host's.
 
-    It stays one: a datagram from outside must not set an intercepted flow free, since it may
-    be forged. ``bypass`` by user or cgroup keeps a service's flows out of this.
+    ``bypass`` by user or cgroup keeps a service's flows out of this.
     """
     with (
         host.lab.host.socket(family.number, DGRAM) as server,
@@ -119,5 +118,59 @@ def test_an_idle_visitor_that_was_forgotten_is_a_stranger(
         near.send(b"hello again")
         assert server.recv(100) == b"hello again"
         server.sendto(b"asked", visitor)
-        assert receive(udp).data == b"asked"
-        assert [packet.payload for packet in leaks(wire)] == [b"answer"]
+        assert near.recv(100) == b"asked"
+        server.sendto(b"more", visitor)
+        assert near.recv(100) == b"more"
+        sent = [b"answer", b"asked", b"more"]
+        assert [packet.payload for packet in leaks(wire)] == sent
+
+
+@pytest.mark.usefixtures("no_leak")
+@pytest.mark.parametrize("sender", [UNBOUND, BOUND], ids=["unbound", "bound"])
+def test_a_forged_visitor_turns_no_flow_of_a_client(
+    host: Applied, family: Family, sender: Sender, udp: socket.socket
+) -> None:
+    """Whether the proxy has answered it or not, and however long it said nothing."""
+    with (
+        host.client(sender, family, DGRAM) as near,
+        host.lab.net.socket(family.number, DGRAM) as forger,
+    ):
+        near.bind((family.host, 5303))
+        forger.bind((family.far, 53))
+        for number in range(3):
+            near.sendto(bytes([number]), (family.far, 53))
+            came = receive(udp)
+            assert came.data == bytes([number])
+            if number:
+                answer(host, came, b"answer")
+                assert near.recv(100) == b"answer"
+            key = flow_key(UDP, (family.host, 5303), (family.far, 53))
+            age(host, key, 1000)
+            forger.sendto(b"forged", (family.host, 5303))
+            assert near.recv(100) == b"forged"
+
+
+def test_a_forged_visitor_turns_no_flow_that_a_service_began_and_the_proxy_answered(
+    host: Applied, family: Family, udp: socket.socket
+) -> None:
+    """A socket that serves may have flows of its own."""
+    with (
+        host.lab.host.socket(family.number, DGRAM) as server,
+        host.lab.net.socket(family.number, DGRAM) as visitor,
+        host.lab.net.socket(family.number, DGRAM) as forger,
+        Capture(host.lab.net, "isp0") as wire,
+    ):
+        server.bind((family.host, 5304))
+        visitor.bind((family.far, 5305))
+        visitor.sendto(b"hello", (family.host, 5304))
+        server.sendto(b"welcome", server.recvfrom(100)[1])
+        assert visitor.recv(100) == b"welcome"
+        server.sendto(b"question", (family.other, 53))
+        answer(host, receive(udp), b"answer")
+        assert server.recv(100) == b"answer"
+        forger.bind((family.other, 53))
+        forger.sendto(b"forged", (family.host, 5304))
+        assert server.recv(100) == b"forged"
+        server.sendto(b"another", (family.other, 53))
+        assert receive(udp).data == b"another"
+        assert [packet.payload for packet in leaks(wire)] == [b"welcome"]

@@ -7,6 +7,7 @@ import re
 from pathlib import Path
 
 from netplan_tproxy.datapath import features
+from netplan_tproxy.datapath.build import demands_transparency
 from netplan_tproxy.datapath.programs import program_source
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
@@ -15,6 +16,10 @@ from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.probe import require_clsact
 
 _NEEDED, _GROUPS = (5, 7), (6, 6)
+_ANYBODY = (
+    "whoever listens on the proxy's address and port is given everything, any user's socket too"
+)
+_NEWER = "use a kernel with CONFIG_DEBUG_INFO_BTF (Linux >= 6.2, or >= 5.7 without lockdown)"
 _AS_ROOT = "run it with sudo to see"
 
 
@@ -80,12 +85,14 @@ def _btf(target: Target) -> Finding:
         Path("/sys/kernel/btf/vmlinux").exists()
         or Path("/proc/1/root/sys/kernel/btf/vmlinux").exists()
     ):
+        if target.privileged and not demands_transparency():
+            return warn("kernel.btf", f"BTF, but no way to read sockets: {_ANYBODY}", _NEWER)
         return ok("kernel.btf", "the kernel describes its types (BTF)")
     if target.site is not None and target.site.fastpath.enabled:
         return fail(
             "kernel.btf", "no BTF, which the fast path needs", "set fastpath: {enabled: false}"
         )
-    return ok("kernel.btf", "no BTF: only the fast path, which is off, would need it")
+    return warn("kernel.btf", f"no BTF: {_ANYBODY}", _NEWER)
 
 
 def _jit() -> list[Finding]:

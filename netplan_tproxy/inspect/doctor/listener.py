@@ -69,8 +69,8 @@ def judged(
     if not first.transparent:
         return fail(
             code,
-            f"{protocol} {listener} is not transparent: it cannot answer from foreign addresses, "
-            "so connections time out",
+            f"{protocol} {listener} is not transparent, as anybody's socket may be: it is given "
+            "nothing that was sent to others",
             'let the proxy set IP_TRANSPARENT (its "tproxy" or "transparent" setting, and '
             "CAP_NET_ADMIN)",
         )

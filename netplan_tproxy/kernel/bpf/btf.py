@@ -21,8 +21,8 @@ def rmem_alloc_offset() -> int | None:
     That is ``sk_rmem_alloc``, the bytes that wait for a socket's reader; None where the
     kernel does not tell.
     """
-    with _vmlinux() as btf:
-        return _offset(btf, "sock", "sk_backlog", "rmem_alloc") if btf else None
+    with vmlinux() as btf:
+        return _bytes(bits_of(btf, "sock", "sk_backlog", "rmem_alloc")) if btf else None
 
 
 @cache
@@ -32,18 +32,30 @@ def waits_for_offset() -> int | None:
     That is the sequence number that TIME_WAIT waits for; None where a program can't read it
     (no BTF, or Linux < 5.9).
     """
-    with _vmlinux() as btf:
-        if btf is None:
+    with vmlinux() as btf:
+        if btf is None or not function_number(btf, "bpf_skc_to_tcp_timewait_sock"):
             return None
-        reader = b"bpf_skc_to_tcp_timewait_sock"
-        if library().btf__find_by_name_kind(btf, reader, _FUNC) <= 0:
-            return None
-        return _offset(btf, "tcp_timewait_sock", "tw_sk", "__tw_common", "skc_tw_rcv_nxt")
+        path = ("tw_sk", "__tw_common", "skc_tw_rcv_nxt")
+        return _bytes(bits_of(btf, "tcp_timewait_sock", *path))
 
 
-def _offset(btf: ctypes.c_void_p, of: str, *path: str) -> int | None:
-    """Give the byte offset of a member of a member of a struct; None where it is not known."""
-    inner = library().btf__find_by_name_kind(btf, of.encode(), _STRUCT)
+def function_number(btf: ctypes.c_void_p, name: str) -> int:
+    """Give the number of a function of the kernel's; 0: it has none of that name."""
+    return max(0, int(library().btf__find_by_name_kind(btf, name.encode(), _FUNC)))
+
+
+def struct_number(btf: ctypes.c_void_p, name: str) -> int:
+    """Give the number of a struct; 0: there is none of that name."""
+    return max(0, int(library().btf__find_by_name_kind(btf, name.encode(), _STRUCT)))
+
+
+def _bytes(bits: int | None) -> int | None:
+    return None if bits is None else bits // 8
+
+
+def bits_of(btf: ctypes.c_void_p, of: str, *path: str) -> int | None:
+    """Give the offset of a member of a member of a struct in bits; None: it is not known."""
+    inner = struct_number(btf, of)
     total = 0
     for name in path:
         member = _member(btf, inner, name.encode())
@@ -55,7 +67,8 @@ def _offset(btf: ctypes.c_void_p, of: str, *path: str) -> int | None:
 
 
 @contextlib.contextmanager
-def _vmlinux() -> Iterator[ctypes.c_void_p | None]:
+def vmlinux() -> Iterator[ctypes.c_void_p | None]:
+    """Load the running kernel's type information; None where there is none."""
     bpf = library()
     bpf.btf__load_vmlinux_btf.restype = ctypes.c_void_p
     bpf.btf__type_by_id.restype = ctypes.c_void_p
@@ -77,7 +90,7 @@ def _pointer(answer: int | None) -> ctypes.c_void_p | None:
 
 
 def _member(btf: ctypes.c_void_p, number: int, name: bytes) -> tuple[int, int] | None:
-    """Give a member's offset in bytes and its type (Documentation/bpf/btf.rst)."""
+    """Give a member's offset in bits and its type (Documentation/bpf/btf.rst)."""
     bpf = library()
     kind = bpf.btf__type_by_id(btf, number) if number > 0 else None
     if not kind:
@@ -86,7 +99,7 @@ def _member(btf: ctypes.c_void_p, number: int, name: bytes) -> tuple[int, int] |
     for index in range(info & 0xFFFF):
         raw = ctypes.string_at(kind + _HEAD + index * _MEMBER, _MEMBER)
         name_at, member_type, bits = struct.unpack("=III", raw)
-        at = (bits & 0xFFFFFF) // 8
+        at = bits & 0xFFFFFF if info >> 31 else bits  # kind_flag: the rest is a bit field's width
         its_name = bpf.btf__name_by_offset(btf, name_at)
         if its_name == name:
             return at, member_type
