@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 
 from netplan_tproxy.checks.icmp import answers
-from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.checks.interception import ARRIVES, passage
+from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.site.model import Check
 
 TRIES = 3
@@ -60,17 +61,24 @@ def failing(checks: Sequence[Check]) -> list[Check]:
 def passes(check: Check) -> bool:
     """Run one check, bounded by its ``timeout`` in seconds."""
     if check.kind == "tcp":
-        host, _, port = check.target.rpartition(":")
         with contextlib.suppress(OSError):
-            address = (host.strip("[]"), int(port))
-            socket.create_connection(address, timeout=check.timeout).close()
+            socket.create_connection(_end(check.target), timeout=check.timeout).close()
             return True
+        return False
+    if check.kind == "intercepted":
+        with contextlib.suppress(KernelError):
+            return passage("tcp", _end(check.target), check.timeout).fate == ARRIVES
         return False
     if check.kind == "ping":
         return answers(check.target, check.timeout)
     # getaddrinfo(3) takes no timeout; a process can be killed.
     dns = ["getent", "ahosts", check.target]
     return _runs(dns if check.kind == "dns" else ["/bin/sh", "-c", check.target], check.timeout)
+
+
+def _end(target: str) -> tuple[str, int]:
+    host, _, port = target.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _runs(command: Sequence[str], timeout: float) -> bool:
