@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -152,6 +154,49 @@ def test_a_proxy_that_marks_its_own_connections_is_fine_and_one_that_does_not_lo
             bad = found(lab, site)["listener.loop"]
             assert (bad.level, f"1.1.1.1:{far.port}" in bad.text) == (WARN, True)
             assert "0x2/0x2" in bad.advice
+
+
+def as_nobody(lab: Lab, words: str) -> subprocess.Popen[str]:
+    """A proxy that root has bound, and that is nobody's by now; it says when it is ready."""
+    script = f"""
+import os, socket, time
+with socket.create_server(("127.0.0.1", 9040)) as proxy:
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+    {words}
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+    pipe = subprocess.PIPE
+    child = lab.host.popen([sys.executable, "-c", script], stdout=pipe)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+@pytest.mark.parametrize(
+    ("users", "connected", "level"),
+    [
+        ("[65534]", True, OK), ("[65534]", False, OK), ("[root]", True, WARN),
+        ("[root]", False, UNSEEN), ("[root, 65534]", True, OK),
+    ],
+)  # fmt: skip
+def test_a_proxy_counts_as_the_user_that_its_own_connections_are_of(
+    lab: Lab,
+    site: Path,
+    users: str,
+    connected: bool,  # noqa: FBT001
+    level: str,
+) -> None:
+    site.write_text(SITE + f"bypass: {{users: {users}}}\n")
+    with EchoServer(lab.net) as far:
+        upstream = f'upstream = socket.create_connection(("1.1.1.1", {far.port}))'
+        child = as_nobody(lab, upstream if connected else "pass")
+        try:
+            assert found(lab, site)["listener.loop"].level == level
+        finally:
+            child.kill()
+            child.communicate()
 
 
 def test_a_proxy_whose_user_is_bypassed_needs_no_mark(lab: Lab, site: Path) -> None:
