@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from netplan_tproxy.errors import KernelError
+from netplan_tproxy.inspect.shared_ports import refused_listeners
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.route_get import way_to
 from netplan_tproxy.kernel.netlink.routing import Link
@@ -44,6 +45,12 @@ def _listening(site: Site) -> Iterator[str]:
             protocol = name.removesuffix("6")
             there = listeners.at(everybody, protocol, listener.address, listener.port)
             yield from heard(name, listener, there, site.proxy.when_down)
+            if refused_listeners(there[:1]):
+                yield (
+                    f"{protocol} {listener} shares its port (SO_REUSEPORT), and Linux before 6.6 "
+                    "gives such a listener nothing: let the proxy listen without it (HAProxy: "
+                    "'noreuseport' in its global section)"
+                )
 
 
 def heard(name: str, listener: Listener, there: list[Socket], when_down: str) -> Iterator[str]:

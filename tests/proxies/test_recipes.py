@@ -10,6 +10,9 @@ from netplan_tproxy.inspect.doctor.finding import OK
 from netplan_tproxy.inspect.doctor.listener import examine
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.netlink.handle import Netlink
+from netplan_tproxy.kernel.sockets.diag import owners
+from netplan_tproxy.kernel.sockets.listeners import all_listeners, at
+from netplan_tproxy.kernel.sockets.shared_port import shares_port
 from netplan_tproxy.site.load import load
 from tests.lab import Capture, diff_snapshots, snapshot
 from tests.lab.datagrams import dns_answer, dns_question
@@ -27,6 +30,9 @@ ADDRESSES = {
     ("lan", 4): "10.79.0.2",
     ("lan", 6): "fd79::2",
 }
+
+SHARING = {"v2ray"}
+"""Those that offer no way not to: they need Linux 6.6 (docs/proxies.md)."""
 
 
 @pytest.fixture(scope="module", params=RECIPES, ids=lambda recipe: recipe.name)
@@ -78,6 +84,17 @@ def test_the_doctor_sees_that_the_proxy_does_not_call_itself(stage: Stage) -> No
             netlink.close()
             levels = [one.level for one in examine(target) if one.code == "listener.loop"]
     assert levels == [OK]
+
+
+def test_the_listeners_share_no_port_where_the_proxy_can_do_without(stage: Stage) -> None:
+    """Before Linux 6.6 a listener with SO_REUSEPORT gets no connection."""
+    with stage.lab.host.entered():
+        proxy = load(stage.recipe.site).proxy.tcp
+        assert proxy is not None
+        held = at(all_listeners(), "tcp", proxy.address, proxy.port)
+        holders = owners(one.inode for one in held)
+    shared = {shares_port(inode, [pid for pid, _ in who]) for inode, who in holders.items()}
+    assert shared == {stage.recipe.name in SHARING}
 
 
 def test_a_second_apply_changes_nothing(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
 from netplan_tproxy.inspect.doctor.target import Target
+from netplan_tproxy.inspect.shared_ports import refused_listeners
 from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
 from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, owners, sockets
 from netplan_tproxy.kernel.sockets.listeners import all_listeners, at
@@ -32,6 +33,8 @@ def examine(target: Target) -> list[Finding]:
         there = at(everybody, name.removesuffix("6"), listener.address, listener.port)
         held += there[:1]
         findings.append(judged(name, listener, there, target.links_by_index, target.bypass_mark))
+        if refused_listeners(there[:1]):
+            findings.append(_refused(name, listener))
     holders = owners(one.inode for one in held)
     pids = {pid: name for processes in holders.values() for pid, name in processes}
     if held and not pids:
@@ -78,6 +81,15 @@ def judged(
             "CAP_NET_ADMIN)",
         )
     return ok(code, f"{protocol} {listener}: a transparent socket listens")
+
+
+def _refused(name: str, listener: Listener) -> Finding:
+    return fail(
+        f"listener.{name}",
+        f"{name.removesuffix('6')} {listener} shares its port (SO_REUSEPORT): bpf_sk_assign "
+        "refuses it before Linux 6.6, so connections time out",
+        "let the proxy listen without SO_REUSEPORT (HAProxy: 'noreuseport' in its global section)",
+    )
 
 
 def _loops(target: Target, held: Sequence[Socket], pids: Mapping[int, str]) -> Iterator[Finding]:
