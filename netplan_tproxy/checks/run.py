@@ -14,7 +14,8 @@ import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 
 from netplan_tproxy.checks.icmp import answers
-from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.checks.interception import ARRIVES, passage
+from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.site.model import Check
 from netplan_tproxy.system.programs import environment, find
 
@@ -60,22 +61,43 @@ def failing(checks: Sequence[Check]) -> list[Check]:
 
 def passes(check: Check) -> bool:
     """Run one check, bounded by its ``timeout`` in seconds."""
-    if check.kind == "tcp":
-        host, _, port = check.target.rpartition(":")
-        with contextlib.suppress(OSError):
-            address = (host.strip("[]"), int(port))
-            socket.create_connection(address, timeout=check.timeout).close()
-            return True
-        return False
-    if check.kind == "ping":
-        return answers(check.target, check.timeout)
+    probe = {"tcp": _connects, "ping": _pings, "intercepted": _is_intercepted, "dns": _resolves}
+    return probe.get(check.kind, _command_passes)(check)
+
+
+def _connects(check: Check) -> bool:
+    with contextlib.suppress(OSError):
+        socket.create_connection(_end(check.target), timeout=check.timeout).close()
+        return True
+    return False
+
+
+def _pings(check: Check) -> bool:
+    return answers(check.target, check.timeout)
+
+
+def _is_intercepted(check: Check) -> bool:
+    with contextlib.suppress(KernelError):
+        return passage("tcp", _end(check.target), check.timeout).fate == ARRIVES
+    return False
+
+
+def _resolves(check: Check) -> bool:
     # getaddrinfo(3) takes no timeout; a process can be killed.
-    if check.kind == "dns":
-        getent = find("getent")
-        command = [getent, "ahosts", check.target] if getent else []
-        return bool(command) and _runs(command, check.timeout, environment())
+    getent = find("getent")
+    if getent is None:
+        return False
+    return _runs([getent, "ahosts", check.target], check.timeout, environment())
+
+
+def _command_passes(check: Check) -> bool:
     # A command is the administrator's own, and so is the environment it runs in.
     return _runs(["/bin/sh", "-c", check.target], check.timeout, None)
+
+
+def _end(target: str) -> tuple[str, int]:
+    host, _, port = target.rpartition(":")
+    return host.strip("[]"), int(port)
 
 
 def _runs(command: Sequence[str], timeout: float, told: Mapping[str, str] | None) -> bool:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from netplan_tproxy.datapath.build import demands_transparency
 from netplan_tproxy.errors import KernelError
+from netplan_tproxy.inspect.shared_ports import refused_listeners
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.route_get import way_to
 from netplan_tproxy.kernel.netlink.routing import Link
@@ -47,6 +48,12 @@ def _listening(site: Site) -> Iterator[str]:
             there = listeners.at(everybody, protocol, listener.address, listener.port)
             when_down, demanded = site.proxy.when_down, demands_transparency()
             yield from heard(name, listener, there, when_down, demanded=demanded)
+            if refused_listeners(there[:1]):
+                yield (
+                    f"{protocol} {listener} shares its port (SO_REUSEPORT), and Linux before 6.6 "
+                    "gives such a listener nothing: let the proxy listen without it (HAProxy: "
+                    "'noreuseport' in its global section)"
+                )
 
 
 def heard(

@@ -123,7 +123,8 @@ class Rule:
 class Check:
     """Something that must still work after a change; ``timeout`` in seconds.
 
-    ``kind`` is tcp (HOST:PORT), ping (HOST), dns (NAME) or command (for /bin/sh).
+    ``kind`` is tcp (HOST:PORT), ping (HOST), dns (NAME), intercepted (ADDRESS:PORT) or
+    command (for /bin/sh).
     """
 
     kind: str

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
 from typing import TYPE_CHECKING
 
 import pytest
@@ -10,6 +12,7 @@ from tests.lab import HttpServer
 from tests.lab.host import SITE, Host, unchanged
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
@@ -76,3 +79,46 @@ def test_checks_guard_a_confirmed_run_too(host: Host) -> None:
         done = host.spawn(str(host.site), "--confirm", "20", "--probe", NOTHING_APPLIED)
     assert done.code == 3
     assert "passed before the change and fails after it" in done.err
+
+
+@contextlib.contextmanager
+def proxy(host: Host) -> Iterator[socket.socket]:
+    with host.namespace.socket() as listening:
+        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listening.setsockopt(socket.IPPROTO_IP, 19, 1)  # IP_TRANSPARENT
+        listening.bind(("127.0.0.1", 9040))
+        listening.listen(16)
+        listening.settimeout(0)
+        yield listening
+
+
+CHECKED = SITE + "checks: [{intercepted: '1.1.1.1:80', timeout: 1}]\n"
+
+
+def test_a_change_that_ends_interception_is_taken_back(host: Host) -> None:
+    host.applied()
+    with proxy(host) as listening:
+        host.write(CHECKED + "bypass: {ports: [80]}\n")
+        with unchanged(host.stare):
+            done = host.apply()
+        assert done.code == 3
+        assert "intercepted 1.1.1.1:80: passed before the change and fails after it" in done.err
+        with pytest.raises(BlockingIOError):
+            listening.accept()
+
+
+def test_a_change_that_keeps_interception_stays(host: Host) -> None:
+    host.applied()
+    host.write(CHECKED + "bypass: {ports: [22]}\n")
+    with proxy(host), HttpServer(host.lab.net) as far:
+        done = host.applied()
+        assert far.peers == []
+    assert not [line for line in done.out if line.startswith("=")]
+
+
+def test_what_was_not_intercepted_before_the_first_apply_says_nothing(host: Host) -> None:
+    host.write(CHECKED)
+    with proxy(host), HttpServer(host.lab.net) as far:
+        done = host.applied()
+        assert far.peers == []
+    assert "= check intercepted 1.1.1.1:80: fails already, so it can't tell anything" in done.out

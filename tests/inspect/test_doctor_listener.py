@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import contextlib
 import os
+import platform
 import socket
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +16,7 @@ from netplan_tproxy.cli import main as cli
 from netplan_tproxy.inspect.doctor import listener
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
 from netplan_tproxy.inspect.doctor.target import Target
+from netplan_tproxy.inspect.surprises import surprises
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.site.load import load
 from tests.lab import EchoServer, Lab
@@ -154,6 +158,49 @@ def test_a_proxy_that_marks_its_own_connections_is_fine_and_one_that_does_not_lo
             assert "0x2/0x2" in bad.advice
 
 
+def as_nobody(lab: Lab, words: str) -> subprocess.Popen[str]:
+    """A proxy that root has bound, and that is nobody's by now; it says when it is ready."""
+    script = f"""
+import os, socket, time
+with socket.create_server(("127.0.0.1", 9040)) as proxy:
+    os.setresgid(65534, 65534, 65534)
+    os.setresuid(65534, 65534, 65534)
+    {words}
+    print("ready", flush=True)
+    time.sleep(60)
+"""
+    pipe = subprocess.PIPE
+    child = lab.host.popen([sys.executable, "-c", script], stdout=pipe)
+    assert child.stdout is not None
+    assert child.stdout.readline() == "ready\n"
+    return child
+
+
+@pytest.mark.parametrize(
+    ("users", "connected", "level"),
+    [
+        ("[65534]", True, OK), ("[65534]", False, OK), ("[root]", True, WARN),
+        ("[root]", False, UNSEEN), ("[root, 65534]", True, OK),
+    ],
+)  # fmt: skip
+def test_a_proxy_counts_as_the_user_that_its_own_connections_are_of(
+    lab: Lab,
+    site: Path,
+    users: str,
+    connected: bool,  # noqa: FBT001
+    level: str,
+) -> None:
+    site.write_text(SITE + f"bypass: {{users: {users}}}\n")
+    with EchoServer(lab.net) as far:
+        upstream = f'upstream = socket.create_connection(("1.1.1.1", {far.port}))'
+        child = as_nobody(lab, upstream if connected else "pass")
+        try:
+            assert found(lab, site)["listener.loop"].level == level
+        finally:
+            child.kill()
+            child.communicate()
+
+
 def test_a_proxy_whose_user_is_bypassed_needs_no_mark(lab: Lab, site: Path) -> None:
     site.write_text(SITE + "bypass: {users: [root]}\n")
     with opened(lab):
@@ -168,3 +215,50 @@ def test_a_proxy_in_a_bypassed_cgroup_needs_no_mark(lab: Lab, site: Path) -> Non
         for path, level in ((others, UNSEEN), (ours, OK)):
             with inside(path):
                 assert found(lab, site)["listener.loop"].level == level
+
+
+@pytest.mark.parametrize(
+    ("release", "shared", "refused"),
+    [
+        ("6.1.0-18-amd64", True, True), ("6.1.0-18-amd64", False, False),
+        ("6.6.0", True, False), ("6.5.13", True, True),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("kind", [STREAM, DGRAM])
+def test_a_listener_that_shares_its_port_is_refused_before_linux_6_6(  # noqa: PLR0917
+    lab: Lab,
+    site: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    release: str,
+    shared: bool,  # noqa: FBT001
+    refused: bool,  # noqa: FBT001
+    kind: socket.SocketKind,
+) -> None:
+    monkeypatch.setattr(platform, "release", lambda: release)
+    script = f"""
+import socket, time
+proxy = socket.socket(socket.AF_INET, {int(kind)})
+proxy.setsockopt(0, {IP_TRANSPARENT}, 1)
+proxy.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, {int(shared)})
+proxy.bind(("127.0.0.1", 9040))
+if proxy.type == socket.SOCK_STREAM:
+    proxy.listen()
+print("ready", flush=True)
+time.sleep(60)
+"""
+    child = lab.host.popen([sys.executable, "-c", script], stdout=subprocess.PIPE)
+    try:
+        assert child.stdout is not None
+        assert child.stdout.readline() == "ready\n"
+        name = "tcp" if kind == STREAM else "udp"
+        one = found(lab, site)[f"listener.{name}"]
+        assert (one.level == FAIL, "shares its port" in one.text) == (refused, refused)
+        with lab.host.entered():
+            netlink = Netlink()
+            said = surprises(load(site), netlink.links())
+            netlink.close()
+        named = [line for line in said if line.startswith(f"{name} 127.0.0.1:9040 shares its port")]
+        assert len(named) == refused
+    finally:
+        child.kill()
+        child.communicate()

@@ -6,6 +6,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netplan_tproxy.inspect.doctor.finding import OK
+from netplan_tproxy.inspect.doctor.listener import examine
+from netplan_tproxy.inspect.doctor.target import Target
+from netplan_tproxy.kernel.netlink.handle import Netlink
+from netplan_tproxy.kernel.sockets.diag import owners
+from netplan_tproxy.kernel.sockets.listeners import all_listeners, at
+from netplan_tproxy.kernel.sockets.shared_port import shares_port
+from netplan_tproxy.site.load import load
 from tests.lab import Capture, diff_snapshots, snapshot
 from tests.lab.datagrams import dns_answer, dns_question
 from tests.proxies.recipes import RECIPES, SERVERS, Recipe
@@ -22,6 +30,9 @@ ADDRESSES = {
     ("lan", 4): "10.79.0.2",
     ("lan", 6): "fd79::2",
 }
+
+SHARING = {"v2ray"}
+"""Those that offer no way not to: they need Linux 6.6 (docs/proxies.md)."""
 
 
 @pytest.fixture(scope="module", params=RECIPES, ids=lambda recipe: recipe.name)
@@ -59,6 +70,31 @@ def test_names_are_resolved_through_the_proxy(stage: Stage, client: str) -> None
             end = ADDRESSES[where, version], resolver.getsockname()[1]
             assert of_client(wire.arrived(), "udp", end) == []
         stage.wait_for_log(end, (SERVERS[version], 53))
+
+
+def test_the_doctor_sees_that_the_proxy_does_not_call_itself(stage: Stage) -> None:
+    with stage.lab.host.socket() as client:
+        client.connect((SERVERS[4], 80))
+        # Most connect to the far end when the client has said something.
+        client.sendall(b"GET / HTTP/1.1\r\nHost: 1.1.1.1\r\n\r\n")
+        assert client.recv(100)
+        with stage.lab.host.entered():
+            netlink = Netlink()
+            target = Target(load(stage.recipe.site), netlink.links(), privileged=True)
+            netlink.close()
+            levels = [one.level for one in examine(target) if one.code == "listener.loop"]
+    assert levels == [OK]
+
+
+def test_the_listeners_share_no_port_where_the_proxy_can_do_without(stage: Stage) -> None:
+    """Before Linux 6.6 a listener with SO_REUSEPORT gets no connection."""
+    with stage.lab.host.entered():
+        proxy = load(stage.recipe.site).proxy.tcp
+        assert proxy is not None
+        held = at(all_listeners(), "tcp", proxy.address, proxy.port)
+        holders = owners(one.inode for one in held)
+    shared = {shares_port(inode, [pid for pid, _ in who]) for inode, who in holders.items()}
+    assert shared == {stage.recipe.name in SHARING}
 
 
 def test_a_second_apply_changes_nothing(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:

@@ -12,10 +12,12 @@ from netplan_tproxy.datapath.programs import program_source
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
 from netplan_tproxy.inspect.doctor.target import Target
+from netplan_tproxy.inspect.shared_ports import TAKES_SHARED_PORTS
+from netplan_tproxy.kernel.host.release import linux_version
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.probe import require_clsact
 
-_NEEDED, _GROUPS = (5, 7), (6, 6)
+_NEEDED = (5, 7)
 _ANYBODY = (
     "whoever listens on the proxy's address and port is given everything, any user's socket too"
 )
@@ -30,13 +32,12 @@ def examine(target: Target) -> list[Finding]:
 
 
 def _version(release: str) -> Finding:
-    numbers = re.match(r"(\d+)\.(\d+)", release)
-    version = (int(numbers[1]), int(numbers[2])) if numbers else (0, 0)
+    version = linux_version(release)
     if version < _NEEDED:
         return fail(
             "kernel.version", f"Linux {release}: bpf_sk_assign came with 5.7", "use a newer kernel"
         )
-    if version < _GROUPS:
+    if version < TAKES_SHARED_PORTS:
         return warn(
             "kernel.version",
             f"Linux {release}: before 6.6 bpf_sk_assign refuses a listener with SO_REUSEPORT",

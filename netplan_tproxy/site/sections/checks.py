@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from functools import partial
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.site.model import AF_INET, AF_INET6, Check
@@ -13,9 +14,11 @@ from netplan_tproxy.site.yaml.problem import Problem
 from netplan_tproxy.system.text import shown
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from netplan_tproxy.site.yaml.nodes import Node
 
-KINDS = ("tcp", "ping", "dns")
+KINDS = ("tcp", "ping", "dns", "intercepted")
 DEFAULT_TIMEOUT = 3
 _LONGEST_NAME = 253  # RFC 1035, 2.3.4, as text
 # Also keeps a name from being read as an option by the command that is given it.
@@ -46,19 +49,23 @@ def _what(item: Node) -> Entry | None:
 
 
 def _target_problem(kind: str, target: str) -> str | None:
-    if kind == "tcp":
-        host, colon, port = target.rpartition(":")
-        inner = host.removeprefix("[").removesuffix("]")
-        bracketed = host == f"[{inner}]"
-        right = _is_address(AF_INET6, inner) if bracketed else _is_host(host)
-        if colon and right and _PORT.fullmatch(port) and int(port) <= LARGEST_PORT:
-            return None
+    if kind == "tcp" and not _is_end(target, _is_host):
         return f"{shown(target)} is not HOST:PORT such as '192.0.2.1:443' or '[2001:db8::1]:443'"
+    if kind == "intercepted" and not _is_end(target, partial(_is_address, AF_INET)):
+        return f"{shown(target)} is not ADDRESS:PORT such as '1.1.1.1:80' or '[2001:db8::1]:80'"
     if kind == "ping" and not (_is_host(target) or _is_address(AF_INET6, target)):
         return f"{shown(target)} is not a host such as 192.0.2.1"
     if kind == "dns" and (not _is_name(target) or _is_address(AF_INET, target)):
         return f"{shown(target)} is not a host name such as example.com"
     return None
+
+
+def _is_end(target: str, is_host: Callable[[str], bool]) -> bool:
+    """Return whether it is a host and a port; an IPv6 address is in brackets."""
+    host, colon, port = target.rpartition(":")
+    inner = host.removeprefix("[").removesuffix("]")
+    right = _is_address(AF_INET6, inner) if host == f"[{inner}]" else is_host(host)
+    return bool(colon and right and _PORT.fullmatch(port)) and int(port) <= LARGEST_PORT
 
 
 def _is_host(text: str) -> bool:
