@@ -27,8 +27,6 @@ _PRIVATE = 0o700
 class UnsafeError(TproxyError):
     """Somebody else could lead this process astray; the message names the place."""
 
-    code = "unsafe-path"
-
 
 class Owned:
     """A directory. Close it, or use ``with``. Its methods raise OSError."""
@@ -36,6 +34,9 @@ class Owned:
     def __init__(self, fd: int, path: Path) -> None:
         self._fd = fd
         self.path = path
+
+    def __del__(self) -> None:
+        self.close()
 
     def child(self, name: str, *, make: bool = False) -> Owned | None:
         """Open a directory in it that is ours alone; None: there is none.
@@ -55,14 +56,13 @@ class Owned:
                 raise UnsafeError(f"{path}: is no directory, or a link to one") from None
             raise
         directory = Owned(fd, path)
-        try:
-            status = os.fstat(fd)
-            _require_ours(path, status)
-            if make and status.st_uid == os.geteuid() and not status.st_mode & 0o200:
-                os.fchmod(fd, _PRIVATE)
-        except BaseException:
+        status = os.fstat(fd)
+        hazard = _not_ours_alone(path, status)
+        if hazard:
             directory.close()
-            raise
+            raise UnsafeError(hazard)
+        if make and status.st_uid == os.geteuid() and not status.st_mode & stat.S_IWUSR:
+            os.fchmod(fd, _PRIVATE)
         return directory
 
     def names(self) -> list[str]:
@@ -161,16 +161,21 @@ def hazard_above(path: Path) -> str:
     return ""
 
 
+def hazard_of(path: Path) -> str:
+    """Say who else could change what a file says; "": nobody. Raises OSError."""
+    return _not_ours_alone(path, path.stat()) or hazard_above(path)
+
+
 def _trusted() -> set[int]:
     return {0, os.geteuid()}
 
 
-def _require_ours(path: Path, status: os.stat_result) -> None:
+def _not_ours_alone(path: Path, status: os.stat_result) -> str:
     if status.st_uid not in _trusted():
-        raise UnsafeError(f"{path}: belongs to uid {status.st_uid}")
+        return f"{path}: belongs to uid {status.st_uid}"
     if status.st_mode & _OTHERS_MAY_WRITE:
-        mode = stat.S_IMODE(status.st_mode)
-        raise UnsafeError(f"{path}: others may write to it (mode {mode:04o})")
+        return f"{path}: others may write to it (mode {stat.S_IMODE(status.st_mode):04o})"
+    return ""
 
 
 def _hazard(path: Path, status: os.stat_result) -> str:

@@ -65,6 +65,7 @@ def test_a_state_directory_in_a_sticky_one_is_fine(host: Host, tmp_path: Path) -
     assert list(shared.iterdir()) == []
 
 
+@pytest.mark.lab
 @pytest.mark.parametrize(
     ("mode", "owner", "safe"),
     [
@@ -75,8 +76,6 @@ def test_a_state_directory_in_a_sticky_one_is_fine(host: Host, tmp_path: Path) -
 def test_who_may_replace_what_is_in_a_directory(
     tmp_path: Path, mode: int, owner: int, *, safe: bool
 ) -> None:
-    if os.geteuid() != 0:
-        pytest.skip("needs root")
     level = tmp_path / "level"
     (level / "below").mkdir(parents=True)
     os.chown(level, owner, owner)
@@ -116,6 +115,7 @@ def test_a_file_is_never_anybodys_to_write_not_even_at_first(
         write_new_file(tmp_path / "unit", "text", 0o644)
 
 
+@pytest.mark.lab
 def test_units_in_a_users_directory_are_refused(home: Path) -> None:
     with pytest.raises(TproxyError, match=f"{home}: belongs to uid {USER}"):
         service.install(str(home / "root"))

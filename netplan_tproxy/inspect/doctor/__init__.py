@@ -10,7 +10,7 @@ import importlib
 from pathlib import Path
 
 from netplan_tproxy.errors import SiteError, TproxyError
-from netplan_tproxy.inspect.doctor.finding import Finding, Report, fail, ok, unseen
+from netplan_tproxy.inspect.doctor.finding import Finding, Report, fail, ok, unseen, warn
 from netplan_tproxy.inspect.doctor.privileges import missing_capabilities
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.netlink.handle import Netlink
@@ -18,6 +18,7 @@ from netplan_tproxy.kernel.netlink.routing import Link
 from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import Site
+from netplan_tproxy.system.owned import hazard_of
 
 GROUPS = (
     "privileges", "kernel", "tools", "mounts", "network", "listener", "marks", "netfilter",
@@ -55,6 +56,10 @@ def _site(path: str, *, named: bool) -> tuple[Site | None, Finding]:
         more = len(wrong.problems) - 1
         text = str(wrong.problems[0]) + (f" (and {more} more)" if more else "")
         return None, fail("site.file", text, "correct it; what follows is without it")
+    hazard = hazard_of(Path(path))
+    if hazard:
+        advice = "who writes it decides what root does here: chown root, chmod go-w"
+        return site, warn("site.file", f"{path}: site '{site.name}', but {hazard}", advice)
     return site, ok("site.file", f"{path}: site '{site.name}', and nothing wrong with it")
 
 
