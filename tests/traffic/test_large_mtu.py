@@ -10,9 +10,11 @@ from pathlib import Path
 import pytest
 
 from tests.lab import Lab
+from tests.lab.counters import counting
+from tests.lab.streams import read_exactly
 from tests.traffic import support
-from tests.traffic.sockets import answer, exchange, read_exactly, receive
-from tests.traffic.support import BOUND, UNBOUND, Applied, Family, Sender, counting, make_site
+from tests.traffic.sockets import answer, exchange, receive
+from tests.traffic.support import BOUND, UNBOUND, Applied, Family, Sender, make_site
 from tests.traffic.tun import Cable
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]

@@ -13,10 +13,11 @@ from typing import NamedTuple
 import pytest
 
 from tests.lab import Capture
+from tests.lab.counters import counting
 from tests.traffic.frames import SYN, frame, ip_packet, mac_of, sender_of
 from tests.traffic.icmp import checksum
 from tests.traffic.sockets import leaks, listener
-from tests.traffic.support import BYPASS, V4, V6, Applied, Family, counting
+from tests.traffic.support import BYPASS, V4, V6, Applied, Family
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 MOST = 6  # extension headers that are walked
