@@ -47,14 +47,15 @@ static __always_inline long write_icmp_error_ipv6(struct __sk_buff *skb,
 	struct {
 		u8 type, code;
 		u16 check;
-		u32 mtu;
+		u16 mtu_high, mtu;
 		struct ipv6hdr ip;
 		u8 data[QUOTED];
 	} error = {
 		.type = mtu ? ICMPV6_TOO_BIG : ICMPV6_UNREACHABLE,
 		.code = mtu ? 0 : ICMPV6_PORT,
-		.mtu = bpf_htonl(mtu),
+		.mtu = bpf_htons(mtu),
 	};
+	s64 pseudo = sum_pseudo_header(p, sizeof(error), IPPROTO_ICMPV6);
 	struct ipv6hdr ip = {
 		.version = 6, .nexthdr = IPPROTO_ICMPV6, .hop_limit = 64,
 		.payload_len = bpf_htons(sizeof(error)),
@@ -70,11 +71,16 @@ static __always_inline long write_icmp_error_ipv6(struct __sk_buff *skb,
 	__builtin_memcpy(&ip.daddr, p->key.saddr, 16);
 	if (bpf_skb_load_bytes(skb, p->l4, error.data, QUOTED))
 		return 1;
-	error.check = fold_checksum(bpf_csum_diff(NULL, 0, (void *)&error, sizeof(error),
-					 sum_pseudo_header(p, sizeof(error), IPPROTO_ICMPV6)));
-	/* Here extension headers go: the last of them names the protocol, and the error
-	 * is long enough to lie behind any checksum that is still to be filled in. */
+	error.check = fold_checksum(bpf_csum_diff(NULL, 0, (void *)&error, sizeof(error), pseudo));
+	/* A checksum that is still to be filled in is the datagram's, and comes to lie where
+	 * an unreachable has an unused field. With the pseudo header in there it makes the
+	 * whole right, whatever error.check is. */
+	if (!mtu)
+		error.mtu = ~fold_checksum(pseudo);
+	/* Here extension headers go: the last of them names the protocol. (Linux sends none
+	 * in front of a datagram whose checksum is still to be filled in.) */
 	return bpf_skb_change_tail(skb, p->l2 + sizeof(ip) + sizeof(error), 0)
 	    || bpf_skb_store_bytes(skb, p->l2, &ip, sizeof(ip), 0)
-	    || bpf_skb_store_bytes(skb, p->l2 + sizeof(ip), &error, sizeof(error), 0);
+	    || bpf_skb_store_bytes(skb, p->l2 + sizeof(ip), &error, sizeof(error), 0)
+	    || (!mtu && clear_if_complete(skb, p->l2 + sizeof(ip) + UDP_CHECK, error.mtu));
 }

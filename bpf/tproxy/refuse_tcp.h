@@ -10,6 +10,8 @@ static __always_inline long write_reset(struct __sk_buff *skb, const struct pack
 		.doff = 5,
 		.rst = 1,
 	};
+	s64 pseudo = sum_pseudo_header(p, sizeof(tcp), IPPROTO_TCP);
+	u32 sum;
 
 	if (p->ack) {
 		tcp.seq = p->ack_seq;
@@ -17,9 +19,11 @@ static __always_inline long write_reset(struct __sk_buff *skb, const struct pack
 		tcp.ack_seq = bpf_htonl(bpf_ntohl(p->seq) + p->syn);
 		tcp.ack = 1;
 	}
-	tcp.check = fold_checksum(bpf_csum_diff(NULL, 0, (void *)&tcp, sizeof(tcp),
-				       sum_pseudo_header(p, sizeof(tcp), IPPROTO_TCP)));
+	sum = bpf_csum_diff(NULL, 0, (void *)&tcp, sizeof(tcp), pseudo);
+	/* What a checksum that is still to be filled in begins with. */
+	tcp.check = ~fold_checksum(pseudo);
 	return bpf_skb_change_tail(skb, p->l4 + sizeof(tcp), 0)
 	    || reverse_ip_header(skb, p, sizeof(tcp), IPPROTO_TCP)
-	    || bpf_skb_store_bytes(skb, p->l4, &tcp, sizeof(tcp), 0);
+	    || bpf_skb_store_bytes(skb, p->l4, &tcp, sizeof(tcp), 0)
+	    || set_if_complete(skb, p->l4 + TCP_CHECK, tcp.check, sum);
 }

@@ -11,7 +11,6 @@
 /* Offsets in the TCP header. The flags are the low byte of their 16 bits. */
 #define TCP_SEQ    4
 #define TCP_FLAGS 12
-#define TCP_CHECK 16
 #define TCP_SYN   0x0002
 #define TCP_RST   0x0004
 

@@ -2,45 +2,21 @@
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import socket
 import struct
 from collections.abc import Iterator
 
 import pytest
 
-from tests.lab import Namespace
 from tests.lab.patience import PATIENCE
 from tests.lab.streams import read_exactly
+from tests.traffic.offloads import SGSO, STSO, STXCSUM, get_offload, set_offloads
 from tests.traffic.sockets import exchange, listener
 from tests.traffic.support import V4, Applied, Family, Sender
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf, pytest.mark.usefixtures("no_leak")]
 
-SIOCETHTOOL = 0x8946
-# <linux/ethtool.h>: checksums, scatter-gather, TSO, GSO and GRO, each one command.
-STXCSUM, SSG, STSO, SGSO, SGRO = 0x17, 0x19, 0x1F, 0x24, 0x2C
 BULK = 20 << 20
-
-
-def set_offloads(namespace: Namespace, device: str, *, on: bool) -> None:
-    """Switch a device's offloads; each depends on those before it."""
-    commands = (STXCSUM, SSG, STSO, SGSO, SGRO)
-    with namespace.socket(kind=socket.SOCK_DGRAM) as control:
-        for command in commands if on else reversed(commands):
-            value = ctypes.create_string_buffer(struct.pack("=II", command, int(on)))
-            request = struct.pack("16sP", device.encode(), ctypes.addressof(value))
-            fcntl.ioctl(control, SIOCETHTOOL, request.ljust(40, b"\0"))
-
-
-def get_offload(namespace: Namespace, device: str, command: int) -> bool:
-    """Ask for one; the command to get is one less than that to set."""
-    with namespace.socket(kind=socket.SOCK_DGRAM) as control:
-        value = ctypes.create_string_buffer(struct.pack("=II", command - 1, 0))
-        request = struct.pack("16sP", device.encode(), ctypes.addressof(value))
-        fcntl.ioctl(control, SIOCETHTOOL, request.ljust(40, b"\0"))
-        return bool(struct.unpack("=II", value.raw[:8])[1])
 
 
 @pytest.fixture

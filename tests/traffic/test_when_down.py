@@ -5,17 +5,20 @@ from __future__ import annotations
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 
 from tests.lab.counters import counting
 from tests.lab.patience import PATIENCE
 from tests.lab.streams import CLOSE, wait_for
+from tests.traffic.offloads import set_offloads
 from tests.traffic.sockets import answer, listener, receive
-from tests.traffic.support import PORT, Applied, Family, Sender
+from tests.traffic.support import BEHIND, PORT, V6, Applied, Family, Sender
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf, pytest.mark.usefixtures("no_leak")]
 STREAM, DGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
+PADDING = bytes([0, 0, 1, 4, 0, 0, 0, 0])  # eight bytes: the kernel fills in the next header
 
 _SILENT = """
 import socket, sys
@@ -55,6 +58,45 @@ def test_a_datagram_is_refused(host: Applied, family: Family, sender: Sender) ->
             with pytest.raises(ConnectionRefusedError):
                 near.recv(1)
     assert added == {(sender.interface, "refused"): 7}
+
+
+@pytest.fixture(params=["both", "client", "router", "neither"])
+def fills_in_checksums(host: Applied, request: pytest.FixtureRequest) -> Iterator[None]:
+    """The device of the client, that of this host, or the stack for them.
+
+    Where the client's does, a veth hands its packets over without any.
+    """
+    places = {"client": (host.lan, "eth0"), "router": (host.lab.host, "lan0")}
+    for name, place in places.items():
+        on = request.param in {"both", name}
+        set_offloads(*place, on=on)
+    yield
+    for place in places.values():
+        set_offloads(*place, on=True)
+
+
+@pytest.mark.usefixtures("fills_in_checksums")
+@pytest.mark.parametrize("kind", [STREAM, DGRAM], ids=["tcp", "udp"])
+@pytest.mark.parametrize("options", ["plain", "with options"])
+def test_a_client_behind_is_refused_whoever_fills_in_checksums(
+    host: Applied, family: Family, kind: socket.SocketKind, options: str
+) -> None:
+    with host.client(BEHIND, family, kind) as near, counting(host) as added:
+        if options != "plain" and family == V6:
+            near.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_HOPOPTS, PADDING)
+            near.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_DSTOPTS, PADDING)
+        elif options != "plain":
+            near.setsockopt(socket.IPPROTO_IP, socket.IP_OPTIONS, bytes([1, 1, 1, 0]))
+        near.settimeout(0.5)
+        if kind == STREAM:
+            with pytest.raises(ConnectionRefusedError):
+                near.connect((family.far, 80))
+        else:
+            near.connect((family.far, 53))
+            near.send(b"question")
+            with pytest.raises(ConnectionRefusedError):
+                near.recv(1)
+    assert added == {("lan0", "refused"): 1}
 
 
 def test_segmentation_offload_is_refused_too(host: Applied, family: Family, sender: Sender) -> None:
