@@ -20,8 +20,8 @@ from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import Site
 
 GROUPS = (
-    "privileges", "kernel", "tools", "mounts", "network", "listener", "marks", "netfilter",
-    "conflicts", "path", "applied",
+    "privileges", "kernel", "tools", "mounts", "network", "listener", "marks", "routes",
+    "netfilter", "nat", "conflicts", "path", "applied",
 )  # fmt: skip
 
 __all__ = ["GROUPS", "Report", "examine"]
