@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping
 
 from netplan_tproxy.datapath.build import demands_transparency
 from netplan_tproxy.errors import KernelError
+from netplan_tproxy.inspect.marked_routes import ADVICE, by_mark_alone, described
 from netplan_tproxy.inspect.shared_ports import refused_listeners
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.route_get import way_to
@@ -37,6 +38,7 @@ def surprises(site: Site, links: Mapping[str, Link], *, listening: bool = True) 
         *_trusting(),
         *_forwarding(site, links),
         *_not_named(site, out),
+        *_marked_away(site),
     ]
 
 
@@ -121,6 +123,13 @@ def _not_named(site: Site, out: Mapping[int, str]) -> Iterator[str]:
                 f"the {version}default route leaves by {device}, which the file does not name: "
                 "what goes there is left alone"
             )
+
+
+def _marked_away(site: Site) -> Iterator[str]:
+    devices = [one.name for one in site.interfaces if "forward" in one.intercept]
+    if devices:
+        for rule in by_mark_alone(site.proxy.families, site.intercept_mark):
+            yield f"{described(rule, ', '.join(devices))}; {ADVICE}"
 
 
 def _way_out(target: str, names: Mapping[int, str]) -> str:

@@ -21,8 +21,8 @@ from netplan_tproxy.site.model import Site
 from netplan_tproxy.system.owned import hazard_of
 
 GROUPS = (
-    "privileges", "kernel", "tools", "mounts", "network", "listener", "marks", "netfilter",
-    "conflicts", "path", "applied",
+    "privileges", "kernel", "tools", "mounts", "network", "listener", "marks", "routes",
+    "netfilter", "nat", "conflicts", "path", "applied",
 )  # fmt: skip
 
 __all__ = ["GROUPS", "Report", "examine"]

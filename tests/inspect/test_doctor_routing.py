@@ -1,0 +1,120 @@
+"""What the doctor says of source NAT on the uplink, and of routes that only a mark leads to."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from netplan_tproxy.cli import main as cli
+from netplan_tproxy.inspect import doctor
+from netplan_tproxy.inspect.doctor.finding import OK, WARN
+from tests.lab.counters import counting
+from tests.traffic import support
+from tests.traffic.sockets import answer, listener, receive
+from tests.traffic.support import BEHIND, UNBOUND, V4, Applied
+
+pytestmark = [pytest.mark.lab, pytest.mark.bpf]
+DGRAM = socket.SOCK_DGRAM
+
+
+@pytest.fixture(scope="module")
+def host() -> Iterator[Applied]:
+    with support.applied() as made:
+        yield made
+
+
+def level(host: Applied, folder: Path, code: str) -> str:
+    path = folder / "site.yaml"
+    path.write_text(support.make_site())
+    with host.lab.host.entered():
+        report = doctor.examine(str(path), named=True)
+    return next(one.level for one in report.findings if one.code == code)
+
+
+def answered(host: Applied) -> bool:
+    """Whether an unbound client of this host is answered by the proxy."""
+    with listener(host, V4, DGRAM) as proxy, host.client(UNBOUND, V4, DGRAM) as near:
+        proxy.settimeout(0.5)
+        near.settimeout(0.5)
+        near.connect((V4.far, 53))
+        near.send(b"question")
+        try:
+            answer(host, receive(proxy), b"answer")
+            return near.recv(10) == b"answer"
+        except TimeoutError:
+            return False
+
+
+@pytest.mark.parametrize(
+    ("rule", "works"),
+    [
+        ("oifname wan0 masquerade", True),
+        ("oifname wan0 masquerade random", False),
+        ("oifname wan0 masquerade fully-random", False),
+        ("ip saddr 10.79.0.0/24 masquerade fully-random", True),
+        ("ip saddr 10.77.0.0/24 masquerade fully-random", False),
+        ("oifname wan0 snat to 10.77.0.9", False),
+        ("oifname lan0 snat to 10.77.0.9", True),
+        ("iifname lan0 snat to 10.77.0.9", True),
+        ("fib saddr type local accept\noifname wan0 masquerade fully-random", True),
+    ],
+)
+def test_source_nat_is_called_a_trap_just_when_it_is_one(
+    host: Applied,
+    tmp_path: Path,
+    rule: str,
+    works: bool,  # noqa: FBT001
+) -> None:
+    first = "type nat hook postrouting priority srcnat"
+    table = f"table ip others {{\nchain last {{\n{first}\n{rule}\n}}\n}}\n"
+    host.lab.host.run(["nft", "-f", "-"], stdin=table)
+    try:
+        assert answered(host) == works
+        assert level(host, tmp_path, "nat.source") == (OK if works else WARN)
+    finally:
+        host.lab.host.run(["nft", "flush", "ruleset"])
+
+
+def test_a_default_route_that_only_a_mark_leads_to_is_named(
+    host: Applied, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The advice helps, and what is marked takes its own route all the same."""
+    run = host.lab.host.run
+    assert level(host, tmp_path, "routes.mark") == OK
+    run(["ip", "route", "add", "default", "via", "10.77.0.1", "table", "50"])
+    run(["ip", "rule", "add", "priority", "2000", "fwmark", "0x100", "lookup", "50"])
+    run(["ip", "route", "del", "default"])
+    mark = (
+        "type filter hook prerouting priority mangle\niifname lan0 meta mark set meta mark or 0x100"
+    )
+    run(["nft", "-f", "-"], stdin=f"table ip others {{\nchain first {{\n{mark}\n}}\n}}\n")
+    try:
+        assert level(host, tmp_path, "routes.mark") == WARN
+        assert counted(host) == {"local"}
+        site = tmp_path / "other.yaml"
+        site.write_text(support.make_site(when_down="bypass"))
+        with host.lab.host.entered():
+            capsys.readouterr()
+            assert cli.main([str(site)]) == 0
+        assert "leads to a default route" in capsys.readouterr().out
+        run(["ip", "route", "add", "default", "via", "10.77.0.1", "metric", "4000"])
+        assert level(host, tmp_path, "routes.mark") == OK
+        assert counted(host) == {"intercepted", "new"}
+    finally:
+        run(["nft", "flush", "ruleset"])
+        run(["ip", "rule", "del", "priority", "2000"])
+        run(["ip", "route", "replace", "default", "via", "10.77.0.1"])
+
+
+def counted(host: Applied) -> set[str]:
+    """What becomes of a datagram from behind."""
+    with (
+        listener(host, V4, DGRAM),
+        host.client(BEHIND, V4, DGRAM) as near,
+        counting(host) as added,
+    ):
+        near.sendto(b"?", (V4.far, 53))
+    return {outcome for device, outcome in added if device == "lan0"}
