@@ -131,7 +131,11 @@ def _fastpath(fast: Mapping[str, int] | None, style: Style) -> Iterator[str]:
     if fast is None:
         return
     yield style.bold("fast path")
-    yield f"  {fast['sockets']} sockets take part now"
+    held, most = fast["connections"], fast["most_connections"]
+    connections = f"{held} connection{'' if held == 1 else 's'} ({most} at most)"
+    yield f"  {fast['sockets']} sockets take part now, of {connections}"
+    if held >= most:
+        yield style.warn("  it is full: who comes now goes over TCP")
     yield f"  {fast['messages']} messages redirected, {fast['bytes']} bytes"
     for what in ("demoted", "refused", "left"):
         told = {name: number for name, number in fast.items() if name.startswith(f"{what}_")}
