@@ -21,7 +21,7 @@ from netplan_tproxy.site.model import Site
 
 GROUPS = (
     "privileges", "kernel", "tools", "mounts", "network", "listener", "marks", "netfilter",
-    "conflicts", "path", "applied",
+    "conflicts", "fastpath", "path", "applied",
 )  # fmt: skip
 
 __all__ = ["GROUPS", "Report", "examine"]
