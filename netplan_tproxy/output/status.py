@@ -29,7 +29,7 @@ def lines(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> lis
         _head(report, style),
         *(_interface(one, style) for one in report["interfaces"]),
         _listeners(report, style),
-        _flows(report, style, verbose=verbose),
+        flow_lines(report["flows"], style, verbose=verbose),
         _fastpath(report["fastpath"], style),
         _drift(report["drift"], style),
     )
@@ -107,14 +107,15 @@ def processes(held: Sequence[Report]) -> str:
     return ", ".join(names) + more
 
 
-def _flows(report: Report, style: Style, *, verbose: bool) -> Iterator[str]:
-    flows = report["flows"]
+def flow_lines(flows: Report, style: Style, *, verbose: bool) -> Iterator[str]:
+    """Return the lines on intercepted connections."""
     yield style.bold("intercepted now")
     connections, datagrams = (
         f"{number} {what}{'' if number == 1 else 's'}"
         for number, what in ((flows["tcp"], "connection"), (flows["udp_remembered"], "UDP flow"))
     )
-    yield f"  {connections}, {datagrams} remembered"
+    about = "about " if flows["sampled"] else ""
+    yield f"  {about}{connections}, {datagrams} remembered"
     if not verbose:
         return
     rows = [

@@ -17,7 +17,8 @@ from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.layout import MapSpec
 from netplan_tproxy.kernel.netlink.route_get import way_to
 from netplan_tproxy.kernel.sockets import listeners
-from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, LISTEN, owners, sockets
+from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, LISTEN, sockets
+from netplan_tproxy.kernel.sockets.owners import owners
 
 if TYPE_CHECKING:
     from tests.lab import Lab

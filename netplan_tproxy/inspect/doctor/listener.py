@@ -10,8 +10,9 @@ from pathlib import Path
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
-from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, owners, sockets
+from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, sockets
 from netplan_tproxy.kernel.sockets.listeners import all_listeners, at
+from netplan_tproxy.kernel.sockets.owners import owners
 from netplan_tproxy.site.model import Listener, Mark
 
 _SYN_SENT = 2
