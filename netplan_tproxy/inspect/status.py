@@ -28,7 +28,7 @@ from netplan_tproxy.state.state import State
 
 MOST_FLOWS = 20
 # A process opens its listener early. Whose a connection is may not be told of a process with more.
-_MOST_DESCRIPTORS = 2000
+_MOST_DESCRIPTORS = 500
 _DIRECTIONS = {"wan_egress": "output", "lan_ingress": "forward"}
 
 

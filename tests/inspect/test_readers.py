@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -151,3 +152,17 @@ def test_the_address_itself_goes_before_any_address(lab: Lab) -> None:
     assert [one.local for one in found] == ["127.0.0.1", "0.0.0.0"]
     for one in made:
         one.close()
+
+
+def test_who_holds_none_of_them_among_its_first_descriptors_is_not_looked_at_further() -> None:
+    with socket.socket() as first, contextlib.ExitStack() as stack:
+        for _ in range(600):
+            stack.enter_context(socket.socket())
+        last = stack.enter_context(socket.socket())
+        early, late = (os.fstat(one.fileno()).st_ino for one in (first, last))
+        few = first.fileno() + 10
+        assert owners([late]).keys() == {late}
+        assert owners([late], few).keys() == set()
+        assert owners([early], few).keys() == {early}
+        assert owners([early, late], few).keys() <= {early, late}
+        assert owners([early, late], last.fileno()).keys() == {early, late}

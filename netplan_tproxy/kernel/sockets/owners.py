@@ -5,8 +5,9 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterable
-from itertools import islice
 from pathlib import Path
+
+_HOLDERS_SHARE = 16
 
 
 def owners(
@@ -16,7 +17,8 @@ def owners(
 
     Those that may not be looked into, or are in another pid namespace, are left out. For each
     descriptor that is looked at the kernel makes an inode, which takes 5 µs or more:
-    ``most_of_one`` says how many of a process are, its first ones.
+    ``most_of_one`` says how many of a process are, its first ones, and of a process that holds
+    a wanted socket among these ``_HOLDERS_SHARE`` times as many.
     """
     wanted = {f"socket:[{inode}]": inode for inode in inodes}
     by_inode: dict[int, list[tuple[int, str]]] = {}
@@ -38,7 +40,9 @@ def _held(folder: str, wanted: dict[str, int], most: int | None) -> set[int]:
     """Give the wanted inodes that a process has open; descriptors come and go meanwhile."""
     held: set[int] = set()
     with contextlib.suppress(OSError), os.scandir(folder) as entries:
-        for entry in islice(entries, most):
+        for number, entry in enumerate(entries):
+            if most is not None and number >= most * (_HOLDERS_SHARE if held else 1):
+                break
             with contextlib.suppress(OSError):
                 # pathlib takes five times as long.
                 inode = wanted.get(os.readlink(entry.path))  # noqa: PTH115
