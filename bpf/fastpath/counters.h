@@ -9,13 +9,14 @@ enum fast_outcome {
 	FAST_BYTES,
 	FAST_DEMOTED_BUDGET,      /* the reader does not keep up */
 	FAST_DEMOTED_NO_PEER,     /* the other end is not enrolled */
-	FAST_DEMOTED_FORGOTTEN,   /* its pair was evicted or has ended */
+	FAST_DEMOTED_FORGOTTEN,   /* its pair has ended */
 	FAST_DEMOTED_OFF,         /* the fast path was switched off */
 	FAST_LEFT_HALF_CLOSED,    /* closed its own side before anything was redirected to it */
 	FAST_LEFT_DEMOTED,        /* demoted before anything was redirected to it */
 	FAST_REFUSED_EARLY_DATA,  /* TCP fast open */
 	FAST_REFUSED_MPTCP,
 	FAST_REFUSED_NO_MEMORY,
+	FAST_REFUSED_FULL,        /* `pairs` has no place left */
 	FAST_OUTCOMES,
 };
 struct fast_counts {

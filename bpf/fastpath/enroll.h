@@ -18,7 +18,8 @@ static __always_inline bool can_enroll(struct bpf_sock_ops *ops, struct bpf_sock
 	return true;
 }
 
-static __always_inline void enroll(struct bpf_sock_ops *ops, struct bpf_sock *sk,
+/* Whether the socket is in `socks` now. */
+static __always_inline bool enroll(struct bpf_sock_ops *ops, struct bpf_sock *sk,
 				   u64 client, u32 side)
 {
 	struct member *member = members.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
@@ -27,19 +28,21 @@ static __always_inline void enroll(struct bpf_sock_ops *ops, struct bpf_sock *sk
 
 	if (!member) {
 		count_event(FAST_REFUSED_NO_MEMORY);
-		return;
+		return false;
 	}
 	member->client = client;
 	member->side = side;
 	/* BCC puts a semicolon behind these calls: each is a statement. */
 	failed = socks.sock_hash_update(ops, &end, BPF_ANY);
 	if (failed) {
+		members.sk_storage_delete(sk);
 		count_event(FAST_REFUSED_NO_MEMORY);
-		return;
+		return false;
 	}
 	count_event(side == CLIENT ? FAST_ENROLLED_CLIENT : FAST_ENROLLED_PROXY);
 	bpf_sock_ops_cb_flags_set(ops, ops->bpf_sock_ops_cb_flags | BPF_SOCK_OPS_STATE_CB_FLAG
 				       | BPF_SOCK_OPS_RTT_CB_FLAG);
+	return true;
 }
 
 /* The verdict of wan_egress is with the client's socket since its SYN. */
@@ -50,6 +53,7 @@ static __always_inline void client_established(struct bpf_sock_ops *ops)
 	struct pair pair = {};
 	struct socket_verdict *kept;
 	u64 client;
+	long full;
 
 	if (!sk)
 		return;
@@ -63,11 +67,18 @@ static __always_inline void client_established(struct bpf_sock_ops *ops)
 		return;
 	fill_name(ops, &pair.name, CLIENT);
 	client = bpf_get_socket_cookie(ops);
-	if (pairs.update(&client, &pair) || names.update(&pair.name, &client)) {
-		count_event(FAST_REFUSED_NO_MEMORY);
+	pair.inside[CLIENT] = 1;
+	full = pairs.update(&client, &pair);
+	if (full) {
+		count_event(FAST_REFUSED_FULL);
 		return;
 	}
-	enroll(ops, sk, client, CLIENT);
+	if (!enroll(ops, sk, client, CLIENT)) {
+		pairs.delete(&client);
+		return;
+	}
+	/* Without a name its proxy is not enrolled, and the client leaves by its first message. */
+	names.update(&pair.name, &client);
 }
 
 /* Its client was established first: it answered the SYN-ACK. */
@@ -75,12 +86,20 @@ static __always_inline void proxy_established(struct bpf_sock_ops *ops)
 {
 	struct bpf_sock *sk = ops->sk;
 	struct name name = {};
-	u64 *client;
+	struct pair *pair;
+	u64 *named, client;
 
 	if (!sk || !lookup_config())
 		return;
 	fill_name(ops, &name, PROXY);
-	client = names.lookup(&name);
-	if (client && can_enroll(ops, sk))
-		enroll(ops, sk, *client, PROXY);
+	named = names.lookup(&name);
+	if (!named)
+		return;
+	client = *named;
+	names.delete(&name);
+	pair = pairs.lookup(&client);
+	if (!pair || !can_enroll(ops, sk))
+		return;
+	if (enroll(ops, sk, client, PROXY))
+		*(volatile u32 *)&pair->inside[PROXY] = 1;
 }

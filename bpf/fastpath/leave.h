@@ -17,18 +17,24 @@ static __always_inline void forget_pair(u64 client, struct pair *pair)
 }
 
 /* Out of `socks`, if nothing was ever redirected to it: only then nothing can be on its way
- * that would be lost with the queue. */
+ * that would be lost with the queue. The last one to leave gives the pair's place away. */
 static __always_inline void leave_socks(struct member *member, struct pair *pair, u32 why)
 {
-	u64 mine = end_of(member->client, member->side == CLIENT ? CLIENT : PROXY);
+	bool client = member->side == CLIENT;
+	u64 mine = end_of(member->client, client ? CLIENT : PROXY);
 	u64 peer = mine ^ 1;
 	struct half *back;
+	u32 peer_inside;
 
-	back = member->side == CLIENT ? &pair->halves[PROXY] : &pair->halves[CLIENT];
+	back = client ? &pair->halves[PROXY] : &pair->halves[CLIENT];
 	if (claim_direction(back, &peer, HALF_TCP) != HALF_NEW)
 		return;
 	socks.delete(&mine);
 	count_event(why);
+	*(volatile u32 *)(client ? &pair->inside[CLIENT] : &pair->inside[PROXY]) = 0;
+	peer_inside = *(volatile u32 *)(client ? &pair->inside[PROXY] : &pair->inside[CLIENT]);
+	if (!peer_inside)
+		forget_pair(member->client, pair);
 }
 
 /* A blocked recv() of a socket in `socks` ends with EAGAIN when the socket's state

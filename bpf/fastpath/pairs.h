@@ -20,8 +20,8 @@ static __always_inline u64 end_of(u64 client, u32 side)
 	return client << 1 | side;
 }
 
-/* A full table forgets the least recently used: a connection whose proxy comes too late is
- * not enrolled. */
+/* From the client's establishment to the proxy's. A full table forgets the least recently
+ * used: a connection whose proxy comes too late is not enrolled. */
 BPF_TABLE("lru_hash", struct name, u64, names, 65536);
 
 /* What one side sends. `sent` counts the bytes that were redirected; whenever the receiver
@@ -36,10 +36,12 @@ struct half {
 struct pair {
 	struct name name;
 	struct half halves[2]; /* by the sender's side */
+	u32 inside[2];         /* by side: whether that end is in `socks` */
 };
 
-/* A full table forgets the least recently used: its connection goes on over TCP. */
-BPF_TABLE("lru_hash", u64, struct pair, pairs, 65536);
+/* This table is the bound of the fast path. It forgets nobody: whoever is in stays in, and
+ * whoever comes to a full one is not enrolled, which costs nothing. */
+BPF_TABLE("hash", u64, struct pair, pairs, 65536);
 
 /* What an enrolled socket knows of itself. */
 struct member {

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -55,8 +54,7 @@ def status_report(
     """Return the report; rates are measured since ``before``. Raises TproxyError."""
     kernel, state = session.kernel, session.state
     difference = None if status.nothing_is_set_up(kernel, state) else drift(session, site)
-    rest = before.at + MOMENT - time.monotonic()
-    if difference is not None and rest > 0:
-        time.sleep(rest)
     most = _MANY if verbose else status.MOST_FLOWS
-    return status.report(kernel, session.kinds, state, before, difference, most_flows=most)
+    return status.report(
+        kernel, session.kinds, state, before, difference, most_flows=most, moment=MOMENT
+    )

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from netplan_tproxy.datapath.layouts import MapLayout
 from netplan_tproxy.kernel.bpf.layout import (
     ARRAY,
+    HASH,
     LRU_HASH,
     NO_PREALLOC,
     PERCPU_ARRAY,
@@ -27,19 +28,25 @@ SOCKOPS, MSG = "fast_sockops", "fast_msg"
 OUTCOMES = (
     "enrolled_client", "enrolled_proxy", "messages", "bytes", "demoted_budget",
     "demoted_no_peer", "demoted_forgotten", "demoted_off", "left_half_closed",
-    "left_demoted", "refused_early_data", "refused_mptcp", "refused_no_memory",
+    "left_demoted", "refused_early_data", "refused_mptcp", "refused_no_memory", "refused_full",
 )  # fmt: skip
 
 _NAME, _HALF, _END = 48, 24, 8
+# Where struct pair tells which of its ends take part.
+INSIDE, INSIDE_AT = struct.Struct("=II"), _NAME + 2 * _HALF
+_PAIR = INSIDE_AT + INSIDE.size
+# How many connections take part at most. A pin's name holds the size of its map: with another
+# one, those that take part would be put aside. So it is not in the site file.
+MOST_CONNECTIONS = 65536
 _CONFIG = struct.Struct("=QQ")
 COUNTS = struct.Struct("=16Q")
 
 NAMES = MapLayout("names", LRU_HASH, _NAME, 8, 65536)
-PAIRS = MapLayout("pairs", LRU_HASH, 8, _NAME + 2 * _HALF, 65536)
-CLAIMS = MapLayout("claims", LRU_HASH, _END, 4, 131072)
+PAIRS = MapLayout("pairs", HASH, 8, _PAIR, MOST_CONNECTIONS)
+CLAIMS = MapLayout("claims", LRU_HASH, _END, 4, 2 * MOST_CONNECTIONS)
 MEMBERS = MapLayout("members", SK_STORAGE, 4, 16, 0, NO_PREALLOC)
 # With values of 8 bytes user space reads the sockets' cookies.
-SOCKS = MapLayout("socks", SOCKHASH, _END, 8, 131072)
+SOCKS = MapLayout("socks", SOCKHASH, _END, 8, 2 * MOST_CONNECTIONS)
 CONFIG = MapLayout("fast_config", ARRAY, 4, _CONFIG.size, 1)
 COUNTERS = MapLayout("fast_counters", PERCPU_ARRAY, 4, COUNTS.size, 1)
 MAPS = (NAMES, PAIRS, CLAIMS, MEMBERS, SOCKS, CONFIG, COUNTERS)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import re
 import struct
 from collections.abc import Sequence
 
-from netplan_tproxy.datapath import build, layouts
+from netplan_tproxy.datapath import build, fastpath, layouts
 from netplan_tproxy.datapath import programs as datapath
 from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
@@ -28,6 +29,16 @@ HELPERS = {
     "bpf_sk_storage_get": 107, "bpf_sk_storage_delete": 108, "bpf_sk_assign": 124,
     "bpf_skc_to_tcp_timewait_sock": 138,
 }  # fmt: skip
+# What the fast path calls besides, by program (bpf_skc_to_mptcp_sock came last, with 5.19).
+FAST_HELPERS = {
+    fastpath.SOCKOPS: {
+        "bpf_get_socket_cookie": 46, "bpf_sock_ops_cb_flags_set": 59, "bpf_sock_hash_update": 70,
+        "bpf_sk_storage_get": 107, "bpf_get_netns_cookie": 122, "bpf_skc_to_mptcp_sock": 196,
+    },
+    fastpath.MSG: {
+        "bpf_msg_redirect_hash": 71, "bpf_sk_storage_get": 107, "bpf_skc_to_tcp_sock": 137,
+    },
+}  # fmt: skip
 # Called only where the kernel says that it has them (``build.field_offsets``).
 OPTIONAL = {"bpf_skc_to_tcp_timewait_sock"}
 _UNKNOWN = re.compile(r"(invalid|unknown) func |cannot use helper|not supported")
@@ -44,10 +55,26 @@ def try_bpf() -> None:
 
 def lacks(helper: str) -> bool:
     """Whether this kernel refuses a helper to tc programs."""
-    call = struct.pack("=BBhi", 0x85, 0, 0, HELPERS[helper])
+    return _lacks(helper, HELPERS[helper], SCHED_CLS)
+
+
+def missing_for_fastpath() -> list[str]:
+    """Name the helpers that this kernel refuses to the programs of the fast path."""
+    return sorted(
+        {
+            name
+            for program, helpers in FAST_HELPERS.items()
+            for name, number in helpers.items()
+            if _lacks(name, number, fastpath.TYPES[program].program)
+        }
+    )
+
+
+def _lacks(helper: str, number: int, prog_type: int) -> bool:
+    call = struct.pack("=BBhi", 0x85, 0, 0, number)
     missing = False
     try:
-        _load(call + _MOV_R0_0 + _EXIT)
+        _load(call + _MOV_R0_0 + _EXIT, prog_type)
     except TproxyError as refusal:
         # Of a helper that it knows the verifier misses the arguments.
         missing = _UNKNOWN.search(str(refusal)) is not None
@@ -55,9 +82,9 @@ def lacks(helper: str) -> bool:
     return missing
 
 
-def _load(insns: bytes) -> None:
+def _load(insns: bytes, prog_type: int = SCHED_CLS) -> None:
     bpf_programs.load_program(
-        name="probe", prog_type=SCHED_CLS, insns=insns, license="GPL", relocs=(), maps={},
+        name="probe", prog_type=prog_type, insns=insns, license="GPL", relocs=(), maps={},
         quiet=True,
     ).close()  # fmt: skip
 
@@ -75,13 +102,19 @@ def refused_maps() -> list[str]:
 
 def try_programs(names: Sequence[str]) -> None:
     """Compile and load programs as an apply would, and drop them. Raises TproxyError."""
-    module = build.compile_source(datapath.SOURCE, names)
-    maps = {layout.name: bpf_maps.create_map(layout) for layout in layouts.MAPS}
-    try:
+    for source in dict.fromkeys(map(datapath.source_of, names)):
+        _try_source(source, [name for name in names if datapath.source_of(name) == source])
+
+
+def _try_source(source: str, names: Sequence[str]) -> None:
+    module = build.compile_source(source, names)
+    used = {name: {of for _, of in module.programs[name].relocs} for name in names}
+    with contextlib.ExitStack() as held:
+        maps = {
+            layout.name: int(held.enter_context(bpf_maps.create_map(layout)))
+            for layout in (*layouts.MAPS, *fastpath.MAPS)
+            if layout.name in set().union(*used.values())
+        }
         for name in names:
             compiled = module.programs[name]
-            used = {map_name for _, map_name in compiled.relocs}
-            build.load(name, compiled, {each: int(maps[each]) for each in used}).close()
-    finally:
-        for fd in maps.values():
-            fd.close()
+            build.load(name, compiled, {each: maps[each] for each in used[name]}).close()

@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-import socket
+import ipaddress
 import sys
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
-from functools import cache
 
 from netplan_tproxy.datapath.layouts import FLOW_VERDICT, TRACKED
 from netplan_tproxy.datapath.pinned_maps import PinnedMaps
+from netplan_tproxy.kernel.netlink.addresses import own_addresses
 from netplan_tproxy.kernel.netlink.route_get import way_to
-from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, sockets
+from netplan_tproxy.kernel.sockets.diag import Socket
+from netplan_tproxy.kernel.sockets.established import established
 
 _VERDICT_MASK, _INTERCEPT = 3, 2  # enum verdict in bpf/common/socket_verdict.h
 _PROTOCOL_AT = 36
@@ -20,6 +20,9 @@ _UDP = 17
 # bpf/tproxy/flow_age.h: how long a flow lives that no socket of this host bounds.
 _TICK = 2**30 / 1e9
 _UNANSWERED, _ANSWERED, _STREAM = (int(seconds / _TICK) for seconds in (30, 120, 3))
+_LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
+_MAPPED = "::ffff:"
+_MOST_ASKED = 250
 
 
 @dataclass(frozen=True)
@@ -30,21 +33,39 @@ class Tracked:
     bypassed: int = 0
 
 
-def intercepted_connections() -> Iterator[Socket]:
-    """Give the established TCP sockets whose own address is not one of this host's.
+@dataclass(frozen=True)
+class Intercepted:
+    """The intercepted TCP connections: how many, and some of them.
 
-    Their local end is where the client wanted to go, their remote end is the client.
-    Those of other transparent proxies are among them. Raises KernelError.
+    Their local end is where the client wanted to go, their remote end is the client. Those of
+    other transparent proxies are among them. ``sampled``: not each was looked at.
     """
 
-    @cache
-    def is_ours(address: str) -> bool:
-        return way_to(address).type == "local"
+    count: int
+    listed: tuple[Socket, ...]
+    sampled: bool = False
 
-    for family in (socket.AF_INET, socket.AF_INET6):
-        for one in sockets("tcp", family, ESTABLISHED):
-            if not is_ours(one.local.removeprefix("::ffff:")):
-                yield one
+
+def intercepted_connections(most_listed: int) -> Intercepted:
+    """Read the established TCP sockets whose own address is not one of this host's.
+
+    The kernel leaves out those with an address of a device; of others the routes tell, as a
+    whole network can be local. They are asked for the commonest addresses; where there are
+    more, the rest is taken to be as these are. Raises KernelError.
+    """
+    remaining = established([*_LOOPBACK, *own_addresses()])
+    total = remaining.by_address.total()
+    ours = asked = 0
+    local: set[str] = set()
+    for packed, number in remaining.by_address.most_common(_MOST_ASKED):
+        address = str(ipaddress.ip_address(packed))
+        asked += number
+        if way_to(address.removeprefix(_MAPPED)).type == "local":
+            local.add(address)
+            ours += number
+    count = round(total * (1 - ours / asked)) if asked else 0
+    listed = remaining.first(most_listed, lambda address: address not in local)
+    return Intercepted(count, tuple(listed), asked < total)
 
 
 def tracked_datagrams(maps: PinnedMaps) -> Tracked:

@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from types import TracebackType
 from typing import Self
 
+from netplan_tproxy.datapath import fionread
 from netplan_tproxy.datapath.objects import BpfObjects
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.site.model import Site
 
 # The routing protocol number that says "made by netplan-tproxy" (rtnetlink(7): 4 to 255
 # are free for user space; iproute2's rt_protos does not name this one).
@@ -20,11 +21,15 @@ OUR_PROTOCOL = 233
 
 @dataclass(frozen=True)
 class Facts:
-    """What the desired state depends on besides the site file."""
+    """What the desired state depends on besides the site file.
+
+    ``fionread``: what this kernel gets wrong; "" where it is right, or nobody asked.
+    """
 
     links: dict[str, Link] = field(default_factory=dict)
     users: dict[str, int] = field(default_factory=dict)
     cgroups: dict[str, int] = field(default_factory=dict)
+    fionread: str = ""
 
     def link_types(self) -> dict[str, int]:
         """Give each device's ARPHRD number."""
@@ -46,9 +51,15 @@ class Kernel:
         """Read the devices by name, afresh: they come and go. Raises KernelError."""
         return self.netlink.links()
 
-    def facts(self, users: Iterable[str] = (), cgroups: Iterable[str] = ()) -> Facts:
+    def facts(self, site: Site) -> Facts:
         """Read what the desired state depends on; unknown users and cgroups are left out."""
-        return Facts(self.links(), resolve_users(users), resolve_cgroups(cgroups))
+        policy = site.policy
+        return Facts(
+            self.links(),
+            resolve_users(policy.bypass_users),
+            resolve_cgroups([*policy.bypass_cgroups, *site.fastpath_cgroups]),
+            fionread.fault() if site.fastpath.relies_on_fionread else "",
+        )
 
     def build(self) -> None:
         """Build aside what was asked for one by one. Raises TproxyError."""

@@ -118,6 +118,13 @@ class PinnedMaps:
         """Remove one entry; none is fine. Raises KernelError."""
         bpf_maps.delete(self.fd(pin), key)
 
+    def clear(self, pin: str) -> None:
+        """Remove every entry of a hash; no map is fine. Raises KernelError."""
+        fd = self.held_or_pinned(pin)
+        if fd is not None:
+            for key in list(bpf_maps.keys(fd, bpf_maps.map_info(fd).key_size)):
+                bpf_maps.delete(fd, key)
+
     def close(self) -> None:
         """Drop every descriptor."""
         for fd in self._held.values():

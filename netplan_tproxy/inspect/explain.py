@@ -26,7 +26,7 @@ from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.host.users_cgroups import cgroup_ids, resolve_users
 from netplan_tproxy.kernel.netlink.route_get import Way, way_to
 from netplan_tproxy.kernel.sockets import listeners
-from netplan_tproxy.kernel.sockets.diag import owners
+from netplan_tproxy.kernel.sockets.owners import owners
 from netplan_tproxy.resource.kind import Kinds
 from netplan_tproxy.site.model import LISTENERS
 from netplan_tproxy.state.state import State

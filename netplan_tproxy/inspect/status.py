@@ -16,7 +16,8 @@ from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.bpf.dump import program_age
 from netplan_tproxy.kernel.bpf.programs import prog_fd_by_id
 from netplan_tproxy.kernel.sockets import listeners
-from netplan_tproxy.kernel.sockets.diag import Socket, owners
+from netplan_tproxy.kernel.sockets.diag import Socket
+from netplan_tproxy.kernel.sockets.owners import owners
 from netplan_tproxy.reconcile.drift import Drift
 from netplan_tproxy.reconcile.report import plan_report
 from netplan_tproxy.resource.kind import Kinds
@@ -26,6 +27,8 @@ from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.state import State
 
 MOST_FLOWS = 20
+# A process opens its listener early. Whose a connection is may not be told of a process with more.
+_MOST_DESCRIPTORS = 500
 _DIRECTIONS = {"wan_egress": "output", "lan_ingress": "forward"}
 
 
@@ -58,13 +61,17 @@ def report(  # noqa: PLR0913 - the parts of the report
     difference: Drift | None,
     *,
     most_flows: int = MOST_FLOWS,
+    moment: float = 0.0,
 ) -> dict[str, Any]:
-    """Return the report as JSON values; rates are measured since ``before``."""
+    """Return the report as JSON values.
+
+    Rates are measured since ``before``, over ``moment`` seconds at least.
+    """
     if nothing_is_set_up(kernel, state):
         return {"set_up": False}
     pending = state.pending()
     config = read_config(kernel)
-    flows = list(intercepted_connections())
+    flows = intercepted_connections(most_flows)
     listening = listeners.all_listeners()
     heard = {
         protocol: listeners.at(listening, protocol[:3], listener.address, listener.port)
@@ -72,7 +79,8 @@ def report(  # noqa: PLR0913 - the parts of the report
         if listener is not None
     }
     inodes = [one.inode for ones in heard.values() for one in ones]
-    known = owners([*inodes, *(flow.inode for flow in flows[:most_flows])])
+    known = owners([*inodes, *(flow.inode for flow in flows.listed)], _MOST_DESCRIPTORS)
+    time.sleep(max(0.0, before.at + moment - time.monotonic()))
     after = count(kernel)
     site = pending.site if pending else state.site_record()
     return {
@@ -85,9 +93,10 @@ def report(  # noqa: PLR0913 - the parts of the report
         "when_down": None if config is None else "bypass" if config.when_down_bypass else "drop",
         "listeners": _listeners(config, heard, known),
         "flows": {
-            "tcp": len(flows),
+            "tcp": flows.count,
+            "sampled": flows.sampled,
             "udp_remembered": tracked_datagrams(kernel.bpf.maps).intercepted,
-            "listed": [_flow(flow, known) for flow in flows[:most_flows]],
+            "listed": [_flow(flow, known) for flow in flows.listed],
         },
         "fastpath": fast_counters(kernel.bpf.maps),
         "drift": _drift(difference),

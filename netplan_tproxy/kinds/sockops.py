@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import ClassVar
 
 from netplan_tproxy.datapath.attach import cgroup
-from netplan_tproxy.datapath.fastpath import SOCKOPS
+from netplan_tproxy.datapath.fastpath import PAIRS, SOCKOPS
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.programs import pin_of
 from netplan_tproxy.datapath.snapshot import Snapshot
@@ -49,7 +49,12 @@ class SockOps(Resource):
 
 
 class SockOpsKind(Kind[SockOps]):
-    """Ours is the program on a cgroup whose id is that of a program we pinned."""
+    """Ours is the program on a cgroup whose id is that of a program we pinned.
+
+    The program gives a pair's place away when its sockets close. Of those that close while it
+    is not attached nobody tells: so pairs don't outlive its absence, and whoever is still
+    connected goes on over TCP.
+    """
 
     resource = SockOps
 
@@ -75,10 +80,13 @@ class SockOpsKind(Kind[SockOps]):
             now = seen.sockops({path}).get(path)
         there = kernel.bpf.attached.fd(*now) if now else None
         if after is not None:
+            if there is None:
+                kernel.bpf.maps.clear(PAIRS.pin)
             program = kernel.bpf.attached.fd(after.program, after.prog_id)
             cgroup.put(path, program, there)
         elif there is not None:
             cgroup.remove(path, there)
+            kernel.bpf.maps.clear(PAIRS.pin)
 
 
 KIND = SockOpsKind()

@@ -29,7 +29,7 @@ def lines(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> lis
         _head(report, style),
         *(_interface(one, style) for one in report["interfaces"]),
         _listeners(report, style),
-        _flows(report, style, verbose=verbose),
+        flow_lines(report["flows"], style, verbose=verbose),
         _fastpath(report["fastpath"], style),
         _drift(report["drift"], style),
     )
@@ -112,14 +112,15 @@ def processes(held: Sequence[Report]) -> str:
     return ", ".join(names) + more
 
 
-def _flows(report: Report, style: Style, *, verbose: bool) -> Iterator[str]:
-    flows = report["flows"]
+def flow_lines(flows: Report, style: Style, *, verbose: bool) -> Iterator[str]:
+    """Return the lines on intercepted connections."""
     yield style.bold("intercepted now")
     connections, datagrams = (
         f"{number} {what}{'' if number == 1 else 's'}"
         for number, what in ((flows["tcp"], "connection"), (flows["udp_remembered"], "UDP flow"))
     )
-    yield f"  {connections}, {datagrams} remembered"
+    about = "about " if flows["sampled"] else ""
+    yield f"  {about}{connections}, {datagrams} remembered"
     if not verbose:
         return
     rows = [
@@ -136,7 +137,11 @@ def _fastpath(fast: Mapping[str, int] | None, style: Style) -> Iterator[str]:
     if fast is None:
         return
     yield style.bold("fast path")
-    yield f"  {fast['sockets']} sockets take part now"
+    held, most = fast["connections"], fast["most_connections"]
+    connections = f"{held} connection{'' if held == 1 else 's'} ({most} at most)"
+    yield f"  {fast['sockets']} sockets take part now, of {connections}"
+    if held >= most:
+        yield style.warn("  it is full: who comes now goes over TCP")
     yield f"  {fast['messages']} messages redirected, {fast['bytes']} bytes"
     for what in ("demoted", "refused", "left"):
         told = {name: number for name, number in fast.items() if name.startswith(f"{what}_")}

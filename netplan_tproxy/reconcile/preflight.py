@@ -9,9 +9,14 @@ from netplan_tproxy.datapath.programs import ETHERNET, RAW_IP
 from netplan_tproxy.errors import SiteError, SiteProblem, TproxyError
 from netplan_tproxy.site.model import Interface, Site
 
+FIONREAD = (
+    "on this kernel FIONREAD {}, and programs that ask it (nginx, Java, .NET) may stall on a "
+    "socket of the fast path; accept: [fionread] takes that risk"
+)
+
 
 def require_facts(site: Site, facts: Facts) -> None:
-    """Raise SiteError for unknown users and cgroups, TproxyError for unfit interfaces.
+    """Raise SiteError for unknown users and cgroups, TproxyError for what is unfit here.
 
     Each line names the place in the file, and that nothing was touched.
     """
@@ -23,7 +28,7 @@ def require_facts(site: Site, facts: Facts) -> None:
         raise SiteError(unknown)
     unfit = [
         f"{site.place(path)}: {path}: {why}; nothing was touched"
-        for path, why in _unfit_interfaces(site, facts)
+        for path, why in (*_unfit_interfaces(site, facts), *_unfit_kernel(facts))
     ]
     if unfit:
         raise TproxyError("\n".join(unfit))
@@ -47,6 +52,12 @@ def _unfit_interfaces(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:
     for interface in site.interfaces:
         if why := _unfit(interface, facts):
             yield f"interfaces.{interface.name}", why
+
+
+def _unfit_kernel(facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield why this kernel is not to carry the fast path."""
+    if facts.fionread:
+        yield "fastpath.enabled", FIONREAD.format(facts.fionread)
 
 
 def _unfit(interface: Interface, facts: Facts) -> str:

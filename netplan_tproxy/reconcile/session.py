@@ -69,9 +69,7 @@ class Session:
         """Plan the way to what ``site`` says; None: to nothing of ours. Raises TproxyError."""
         desired: Mapping[Id, Resource] = {}
         if site is not None:
-            policy = site.policy
-            cgroups = [*policy.bypass_cgroups, *site.fastpath_cgroups]
-            facts = self.kernel.facts(policy.bypass_users, cgroups)
+            facts = self.kernel.facts(site)
             require_facts(site, facts)
             wanted = Wanted(site, facts)
             desired = by_id(

@@ -143,13 +143,19 @@ class Fastpath:
     """Which intercepted connections skip TCP between client and proxy.
 
     Those of processes in ``cgroup`` (within the cgroup2 mount) to ``ports`` (None: all);
-    ``budget`` is how many bytes may wait for a reader.
+    ``budget`` is how many bytes may wait for a reader; ``accept`` names the risks taken.
     """
 
     enabled: bool = False
     cgroup: str = "/"
     ports: Ports | None = None
     budget: int = 256 * 1024
+    accept: tuple[str, ...] = ()
+
+    @property
+    def relies_on_fionread(self) -> bool:
+        """Whether a kernel on which FIONREAD is wrong is to be refused."""
+        return self.enabled and "fionread" not in self.accept
 
 
 @dataclass(frozen=True, slots=True)

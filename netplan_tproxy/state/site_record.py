@@ -118,6 +118,7 @@ def site_values(site: Site) -> Iterator[Pair]:
         yield "fastpath.cgroup", fast.cgroup
         yield "fastpath.budget", str(fast.budget)
         yield from _listed("fastpath.ports", _ranges(fast.ports or ()))
+        yield from _listed("fastpath.accept", fast.accept)
 
 
 def _rule(rule: Rule) -> str:

@@ -149,7 +149,11 @@ def prepare(lab: Lab, name: str, folder: Path, cgroup: Path) -> None:
         lab.host.run(["nft", "-f", "-"], stdin=NFTABLES)
     if name in "cd":
         inside = f"{cgroup.parent.name}/{cgroup.name}"
-        fast = f"fastpath: {{enabled: true, cgroup: /{inside}}}\n" if name == "d" else ""
+        fast = (
+            f"fastpath: {{enabled: true, accept: [fionread], cgroup: /{inside}}}\n"
+            if name == "d"
+            else ""
+        )
         site = folder / f"{name}.yaml"
         site.write_text(SITE + fast)
         apply(lab, str(site))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import socket
+import struct
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,6 @@ from tests.fastpath.support import fast
 from tests.lab import Lab, cgroups
 
 if TYPE_CHECKING:
-    import socket
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -51,3 +52,13 @@ def other_cgroup() -> Iterator[Path]:
     """Another one, that nobody is in."""
     with cgroups.cgroup() as path:
         yield cgroups.directory(path)
+
+
+@pytest.fixture
+def ends(host: support.Applied, proxy: socket.socket) -> Iterator[support.Pair]:
+    pair = host.pair(proxy)
+    for end in pair:  # really blocking: settimeout() would poll first
+        end.setblocking(True)  # noqa: FBT003
+        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 5, 0))
+    with pair.near, pair.far:
+        yield pair

@@ -152,5 +152,5 @@ def test_status_tells_of_it(
         assert cli.main(["--status"]) == 0
     lines = capsys.readouterr().out.splitlines()
     told = lines[lines.index("fast path") :]
-    assert told[1] == "  2 sockets take part now"
+    assert told[1] == "  2 sockets take part now, of 1 connection (65536 at most)"
     assert " messages redirected, " in told[2]

@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import random
 import select
 import socket
 import struct
-import termios
 import threading
 import time
 from typing import TYPE_CHECKING
@@ -27,16 +25,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
 ROUNDS = 60
 _TCP_ULP = 31
-
-
-@pytest.fixture
-def ends(host: support.Applied, proxy: socket.socket) -> Iterator[support.Pair]:
-    pair = host.pair(proxy)
-    for end in pair:  # really blocking: settimeout() would poll first
-        end.setblocking(True)  # noqa: FBT003
-        end.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, struct.pack("ll", 5, 0))
-    with pair.near, pair.far:
-        yield pair
 
 
 @pytest.fixture
@@ -179,15 +167,6 @@ def test_poll_and_edge_triggered_epoll_tell_of_every_message(ends: support.Pair)
     assert waiting.poll(2000)
     assert ends.far.recv(1) == b"y"
     assert not waiting.poll(20)
-
-
-def test_fionread_counts_what_waits(ends: support.Pair) -> None:
-    """Linux 6.18 does; older ones say 0."""
-    ends.near.sendall(b"x" * 1000)
-    number = bytearray(4)
-    fcntl.ioctl(ends.far, termios.FIONREAD, number)
-    assert struct.unpack("=i", number)[0] in {0, 1000}
-    assert receive(ends.far, 1000) == b"x" * 1000
 
 
 def test_splice_does_not_see_what_waits(ends: support.Pair) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import os
 import re
@@ -17,7 +18,8 @@ from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.layout import MapSpec
 from netplan_tproxy.kernel.netlink.route_get import way_to
 from netplan_tproxy.kernel.sockets import listeners
-from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, LISTEN, owners, sockets
+from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, LISTEN, sockets
+from netplan_tproxy.kernel.sockets.owners import owners
 
 if TYPE_CHECKING:
     from tests.lab import Lab
@@ -150,3 +152,17 @@ def test_the_address_itself_goes_before_any_address(lab: Lab) -> None:
     assert [one.local for one in found] == ["127.0.0.1", "0.0.0.0"]
     for one in made:
         one.close()
+
+
+def test_who_holds_none_of_them_among_its_first_descriptors_is_not_looked_at_further() -> None:
+    with socket.socket() as first, contextlib.ExitStack() as stack:
+        for _ in range(600):
+            stack.enter_context(socket.socket())
+        last = stack.enter_context(socket.socket())
+        early, late = (os.fstat(one.fileno()).st_ino for one in (first, last))
+        few = first.fileno() + 10
+        assert owners([late]).keys() == {late}
+        assert owners([late], few).keys() == set()
+        assert owners([early], few).keys() == {early}
+        assert owners([early, late], few).keys() <= {early, late}
+        assert owners([early, late], last.fileno()).keys() == {early, late}

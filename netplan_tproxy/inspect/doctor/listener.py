@@ -11,8 +11,9 @@ from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, war
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.inspect.shared_ports import refused_listeners
 from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
-from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, owners, sockets
+from netplan_tproxy.kernel.sockets.diag import ESTABLISHED, Socket, sockets
 from netplan_tproxy.kernel.sockets.listeners import all_listeners, at
+from netplan_tproxy.kernel.sockets.owners import owners
 from netplan_tproxy.site.address_set import AddressSet
 from netplan_tproxy.site.model import Listener, Mark, Policy
 from netplan_tproxy.site.sections.networks import parse_network, prefixes

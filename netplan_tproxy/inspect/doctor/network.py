@@ -28,7 +28,7 @@ def examine(target: Target) -> list[Finding]:
     facts = Facts(
         dict(target.links),
         resolve_users(policy.bypass_users),
-        resolve_cgroups(policy.bypass_cgroups),
+        resolve_cgroups([*policy.bypass_cgroups, *target.site.fastpath_cgroups]),
     )
     try:
         require_facts(target.site, facts)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from netplan_tproxy.datapath.fastpath import TYPES
 from netplan_tproxy.datapath.programs import places
 from netplan_tproxy.kernel.netlink.routing import Link
 from netplan_tproxy.paths import DEFAULT_STATE
@@ -67,7 +68,9 @@ class Target:
     @property
     def programs(self) -> tuple[str, ...]:
         """The programs that an apply would load here."""
+        fast = tuple(TYPES) if self.site and self.site.fastpath.enabled else ()
         if self.site is None or len(self.interfaces) < len(self.site.interfaces):
-            return ALL_PROGRAMS
+            return ALL_PROGRAMS + fast
         types = {name: link.type for name, link in self.links.items()}
-        return tuple(dict.fromkeys(place.program for place in places(self.site, types)))
+        placed = dict.fromkeys(place.program for place in places(self.site, types))
+        return (*placed, *fast)

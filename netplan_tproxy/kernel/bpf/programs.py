@@ -17,7 +17,10 @@ _INSN = 8
 _PSEUDO_MAP_FD = 1
 # Since when the kernel knows what our programs call (bpf-helpers(7)).
 _SINCE = {
+    "bpf_skc_to_mptcp_sock": "5.19",
+    "bpf_skc_to_tcp_sock": "5.9",
     "bpf_sk_assign": "5.7",
+    "bpf_get_netns_cookie": "5.7",
     "bpf_skc_lookup_tcp": "5.2",
     "bpf_sk_storage_get": "5.2",
     "bpf_sk_fullsock": "5.1",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import ipaddress
 import os
 import socket
 import struct
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from netplan_tproxy.errors import KernelError
 
@@ -28,6 +26,7 @@ _QUERY = struct.Struct("=BBBxI2s2s16s16sI8s")  # struct inet_diag_req_v2
 _ANSWER = struct.Struct("=BBBB2s2s16s16sI8sIIIII")
 _ATTRIBUTE = struct.Struct("=HH")
 _BYTES = 1 << 17
+HEADER_SIZE = _HEADER.size
 _PROTOCOLS = {"tcp": socket.IPPROTO_TCP, "udp": socket.IPPROTO_UDP}
 
 
@@ -77,40 +76,75 @@ def sockets(protocol: str, family: int, *states: int) -> Iterator[Socket]:
 
     A UDP socket is ``CLOSE`` or, connected, ``ESTABLISHED``. Raises KernelError.
     """
+    for data in dump(protocol, family, states, 1 << (_MEMINFO - 1)):
+        for payload in payloads(data):
+            yield parsed(protocol, payload)
+
+
+def dump(
+    protocol: str, family: int, states: Sequence[int], extensions: int = 0, filtering: bytes = b""
+) -> Iterator[bytes]:
+    """Yield the kernel's answers as they come, each of whole messages. Raises KernelError.
+
+    ``filtering`` is an attribute that says which sockets it leaves out.
+    """
     wanted = sum(1 << state for state in states)
     query = _QUERY.pack(
-        family, _PROTOCOLS[protocol], 1 << (_MEMINFO - 1), wanted,
-        b"", b"", b"", b"", 0, b"\xff" * 8,
-    )  # fmt: skip
+        family, _PROTOCOLS[protocol], extensions, wanted, b"", b"", b"", b"", 0, b"\xff" * 8
+    )
+    query += filtering
     request = _HEADER.pack(_HEADER.size + len(query), _SOCK_DIAG_BY_FAMILY, _REQUEST_DUMP, 1, 0)
     try:
         with socket.socket(socket.AF_NETLINK, socket.SOCK_DGRAM, _NETLINK_SOCK_DIAG) as netlink:
             netlink.settimeout(5)
             netlink.sendto(request + query, (0, 0))
-            for payload in _messages(netlink):
-                yield _parsed(protocol, payload)
+            over = False
+            while not over:
+                data = netlink.recv(_BYTES)
+                over = not stride(data) and _is_last(data)
+                yield data
     except OSError as refusal:
         message = f"read sockets: {refusal.strerror or refusal}"
         raise KernelError(message, refusal.errno or 0) from refusal
 
 
-def _messages(netlink: socket.socket) -> Iterator[bytes]:
-    while True:
-        data = netlink.recv(_BYTES)
-        at = 0
-        while at + _HEADER.size <= len(data):
-            length, kind, *_ = _HEADER.unpack_from(data, at)
-            payload = data[at + _HEADER.size : at + length]
-            if kind == _DONE:
-                return
-            if kind == _ERROR:
-                code = -struct.unpack_from("=i", payload)[0]
-                raise OSError(code, os.strerror(code))
-            yield payload
-            at += (length + 3) & ~3
+def stride(data: bytes) -> int:
+    """Return how long each message is if all are, and all tell of a socket; else 0."""
+    length, kind, *_ = _HEADER.unpack_from(data)
+    if kind != _SOCK_DIAG_BY_FAMILY or length % 4 or len(data) % length:
+        return 0
+    words = memoryview(data).cast("I")
+    every = length // 4
+    same = all(set(words[at::every].tolist()) == {words[at]} for at in (0, 1))
+    return length if same else 0
 
 
-def _parsed(protocol: str, payload: bytes) -> Socket:
+def payloads(data: bytes) -> Iterator[bytes]:
+    """Yield what each message tells of a socket; see ``parsed``."""
+    return (payload for kind, payload in _messages(data) if kind == _SOCK_DIAG_BY_FAMILY)
+
+
+def _is_last(data: bytes) -> bool:
+    """Whether the answer ends here. Raises OSError where the kernel refuses."""
+    for kind, payload in _messages(data):
+        if kind == _ERROR:
+            code = -struct.unpack_from("=i", payload)[0]
+            raise OSError(code, os.strerror(code))
+        if kind == _DONE:
+            return True
+    return False
+
+
+def _messages(data: bytes) -> Iterator[tuple[int, bytes]]:
+    at = 0
+    while at + _HEADER.size <= len(data):
+        length, kind, *_ = _HEADER.unpack_from(data, at)
+        yield kind, data[at + _HEADER.size : at + length]
+        at += (length + 3) & ~3
+
+
+def parsed(protocol: str, payload: bytes) -> Socket:
+    """Read ``struct inet_diag_msg`` and its attributes."""
     (family, _, _, _, sport, dport, source, target, ifindex, cookie, _, rqueue, wqueue, uid,
      inode) = _ANSWER.unpack_from(payload)  # fmt: skip
     size = 4 if family == socket.AF_INET else 16
@@ -134,35 +168,3 @@ def _parsed(protocol: str, payload: bytes) -> Socket:
         ifindex, uid, inode, rqueue, wqueue, only, transparent, mark,
         int.from_bytes(cookie, sys.byteorder), waiting,
     )  # fmt: skip
-
-
-def owners(inodes: Iterable[int]) -> dict[int, list[tuple[int, str]]]:
-    """Give the processes, as (pid, name), that hold sockets, by inode (proc(5)).
-
-    Those that may not be looked into, or are in another pid namespace, are left out.
-    """
-    wanted = {f"socket:[{inode}]": inode for inode in inodes}
-    by_inode: dict[int, list[tuple[int, str]]] = {}
-    if not wanted:
-        return by_inode
-    for process in Path("/proc").iterdir():
-        if not process.name.isdecimal():
-            continue
-        held = {wanted[name] for name in _descriptors(process) if name in wanted}
-        if held:
-            with contextlib.suppress(OSError):
-                name = (process / "comm").read_text(errors="replace").strip()
-                for inode in held:
-                    by_inode.setdefault(inode, []).append((int(process.name), name))
-    return by_inode
-
-
-def _descriptors(process: Path) -> Iterator[str]:
-    """Give what a process has open; descriptors come and go meanwhile."""
-    try:
-        entries = list((process / "fd").iterdir())
-    except OSError:
-        return
-    for entry in entries:
-        with contextlib.suppress(OSError):
-            yield str(entry.readlink())

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.site.model import Fastpath
-from netplan_tproxy.site.sections.items import read_items
+from netplan_tproxy.site.sections.items import read_items, scalars
 from netplan_tproxy.site.sections.ports import merge_ports, parse_ports
 from netplan_tproxy.site.sections.users_cgroups import parse_cgroup
 from netplan_tproxy.site.yaml.problem import Problem
@@ -48,4 +48,5 @@ def read_fastpath(section: Mapping) -> tuple[Fastpath, list[Problem]]:
         except ValueError as error:
             problems.append(Problem(entry.at, ("fastpath", key), str(error)))
     ports = merge_ports(ranges) if section.get("ports") else default.ports
-    return Fastpath(section.scalar("enabled") is True, cgroup, ports, budget), problems
+    accept = tuple(str(item.value) for _, item in scalars(section, ("fastpath",), "accept"))
+    return Fastpath(section.scalar("enabled") is True, cgroup, ports, budget, accept), problems
