@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ipaddress
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from netplan_tproxy.errors import KernelError
@@ -67,7 +67,7 @@ def _nft(ruleset: Ruleset, devices: set[str], own: list[str]) -> Iterator[str]:
             yield f"a rule of nft chain {' '.join(place)}"
 
 
-def _spares_own(words: list[Mapping[str, Any]]) -> bool:
+def _spares_own(words: Sequence[Mapping[str, Any]]) -> bool:
     fib = {"fib": {"result": "type", "flags": ["saddr"]}}
     accepts = any("accept" in one or "return" in one for one in words)
     return accepts and any(one.get("match", {}).get("left") == fib for one in words)
@@ -87,7 +87,7 @@ def _rewrites(statement: Mapping[str, Any]) -> bool:
     return "port" in how or bool(flags & _RANDOM)
 
 
-def _meets(words: list[Mapping[str, Any]], devices: set[str], own: list[str]) -> bool:
+def _meets(words: Sequence[Mapping[str, Any]], devices: set[str], own: list[str]) -> bool:
     """Whether what this host sends out of one of the devices may come to a rule's end."""
     for match in (one["match"] for one in words if "match" in one):
         left, right, plain = match.get("left"), match.get("right"), match.get("op") in {"==", "in"}
