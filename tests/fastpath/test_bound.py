@@ -12,9 +12,12 @@ import pytest
 from netplan_tproxy.cli import main as cli
 from netplan_tproxy.datapath import fastpath
 from netplan_tproxy.datapath.fastpath_counters import fast_counters
+from netplan_tproxy.datapath.pinned_maps import PinnedMaps
+from netplan_tproxy.datapath.pins import Pins
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from tests.datapath import support
-from tests.fastpath.support import Counted, fast, until
+from tests.fastpath.support import Counted, counters, fast
+from tests.lab.patience import comes_true as until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -67,7 +70,8 @@ def pairs(host: support.Applied, proxy: socket.socket, count: int) -> Iterator[l
 
 def inside(host: support.Applied) -> tuple[int, int]:
     """How many connections and sockets take part."""
-    told = fast_counters(host.pins / "maps")
+    with host.lab.host.entered():
+        told = fast_counters(PinnedMaps(Pins()))
     assert told is not None
     return told["connections"], told["sockets"]
 
@@ -101,7 +105,7 @@ def test_a_place_is_free_again_when_its_connection_ends(small: support.Applied) 
                     pair[closer].close()
                     pair[1 - closer].close()
             assert until(lambda: inside(small) == (0, 0))
-        assert fast_counters(small.pins / "maps")["refused_full"] == 0  # type: ignore[index]
+        assert counters(small)["refused_full"] == 0
 
 
 def test_connections_whose_both_ends_left_give_their_place_away(small: support.Applied) -> None:

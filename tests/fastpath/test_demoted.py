@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netplan_tproxy.kernel.sockets import diag
-from tests.fastpath.support import Counted, receive, until
+from tests.fastpath.support import Counted, receive
+from tests.lab.patience import comes_true as until
 
 if TYPE_CHECKING:
     from tests.datapath import support

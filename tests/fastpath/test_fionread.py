@@ -13,9 +13,10 @@ import pytest
 from netplan_tproxy.datapath import fionread
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
-from tests.fastpath.support import Counted, fast, receive, until
+from tests.fastpath.support import Counted, fast, receive
 from tests.lab.host import SITE, Host
 from tests.lab.leaks import nothing_left
+from tests.lab.patience import comes_true as until
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,8 +10,8 @@ from netplan_tproxy.inspect.doctor.finding import OK
 from netplan_tproxy.inspect.doctor.listener import examine
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.netlink.handle import Netlink
-from netplan_tproxy.kernel.sockets.diag import owners
 from netplan_tproxy.kernel.sockets.listeners import all_listeners, at
+from netplan_tproxy.kernel.sockets.owners import owners
 from netplan_tproxy.kernel.sockets.shared_port import shares_port
 from netplan_tproxy.site.load import load
 from tests.lab import Capture, diff_snapshots, snapshot

@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from netplan_tproxy.datapath import features, fionread
 from netplan_tproxy.datapath.fastpath import MOST_CONNECTIONS
 from netplan_tproxy.datapath.fastpath_counters import fast_counters
+from netplan_tproxy.datapath.pinned_maps import PinnedMaps
 from netplan_tproxy.datapath.pins import Pins
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
 from netplan_tproxy.inspect.doctor.target import Target
@@ -26,7 +27,7 @@ def examine(target: Target) -> list[Finding]:
     return [
         helpers(features.missing_for_fastpath()),
         counted(target.site.fastpath, fionread.fault()),
-        room(fast_counters(Pins().directory("maps"))),
+        room(fast_counters(PinnedMaps(Pins()))),
     ]
 
 
