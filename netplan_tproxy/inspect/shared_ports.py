@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from netplan_tproxy.kernel.host.release import linux_version
-from netplan_tproxy.kernel.sockets.diag import Socket, owners
+from netplan_tproxy.kernel.sockets.diag import Socket
+from netplan_tproxy.kernel.sockets.owners import owners
 from netplan_tproxy.kernel.sockets.shared_port import shares_port
 
 # Before, bpf_sk_assign refuses a socket with SO_REUSEPORT (ESOCKTNOSUPPORT).
