@@ -13,25 +13,20 @@ from hypothesis import strategies as st
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.layouts import CONFIG
 from netplan_tproxy.errors import TproxyError
-from netplan_tproxy.inspect import explain
 from netplan_tproxy.inspect.flow import Question, parse_target
 from netplan_tproxy.inspect.status import read_config
-from netplan_tproxy.kernel.host.netns import netns_cookie
-from netplan_tproxy.kinds import all_kinds
 from netplan_tproxy.output import explain as explain_text
-from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.site.model import Mark, Policy
-from netplan_tproxy.state.state import State
+from tests.inspect.explaining import about, ask, compare, decided
 from tests.lab import cgroups
 from tests.lab.budget import examples
 from tests.lab.patience import PATIENCE
-from tests.policy.probes import DEVICES, Probe
+from tests.policy.probes import Probe
 from tests.policy.support import PolicyHost, networks, policy_host
 from tests.policy.test_any_policy import packets, policies
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from typing import Any
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
@@ -42,54 +37,6 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[PolicyHost]:
         yield made
 
 
-def ask(host: PolicyHost, question: Question) -> dict[str, Any]:
-    """The report; its text must fit a terminal."""
-    kinds = all_kinds()
-    with host.lab.host.entered(), Kernel() as kernel:
-        state = State(DEFAULT_STATE, netns_cookie(), kinds)
-        found = explain.report(kernel, kinds, state, question)
-    for line in explain_text.lines(found):
-        assert len(line) <= 80 or " " not in line.strip()
-    return found
-
-
-def about(probe: Probe) -> Question:
-    return Question(
-        probe.to,
-        probe.port,
-        probe.kind,
-        DEVICES[probe.way],
-        probe.source_address,
-        str(probe.user),
-        probe.cgroup,
-        probe.mark if probe.way == "output" else 0,
-    )
-
-
-def decided(host: PolicyHost, question: Question) -> list[str]:
-    """What of the file decides, as the file has it at that very place."""
-    found = []
-    lines = host.site.read_text().splitlines()
-    for place in ask(host, question)["decided_by"]:
-        if place["line"] is None:
-            found.append(f"default {place['key']}: {place['text']}")
-            continue
-        assert place["current"]
-        assert place["file"] == str(host.site)
-        at = lines[place["line"] - 1][place["column"] - 1 :]
-        assert place["text"].partition(", ")[0] in at
-        found.append(f"{place['key']}: {place['text']}")
-    return found
-
-
-def compare(host: PolicyHost, policy: Policy, probes: list[Probe]) -> None:
-    host.applied(policy)
-    for probe in probes:
-        explained = ask(host, about(probe))["outcome"]
-        assert host.outcome(probe) == explained, probe
-
-
-# Shrinking would go on for minutes; a packet and a policy say enough.
 @settings(max_examples=examples(4), database=None, phases=[Phase.generate])
 @given(policies, st.lists(packets, min_size=10, max_size=10))
 def test_any_connection_fares_as_explained(
@@ -312,26 +259,3 @@ def test_what_can_not_be_answered_says_why(
     host.applied(Policy(bypass_from=networks("10.79.0.0/24")))
     with pytest.raises(TproxyError, match=f"^{message}"):
         ask(host, question)
-
-
-@pytest.mark.parametrize(
-    ("text", "expected"),
-    [
-        ("1.1.1.1:443", ("1.1.1.1", 443)),
-        ("[2606:4700::1111]:443", ("2606:4700::1111", 443)),
-        ("[2606:4700:0::1111]:1", ("2606:4700::1111", 1)),
-        ("[::ffff:1.1.1.1]:80", ("1.1.1.1", 80)),
-    ],
-)
-def test_a_target_is_an_address_and_a_port(text: str, expected: tuple[str, int]) -> None:
-    assert parse_target(text) == expected
-
-
-@pytest.mark.parametrize(
-    "text",
-    ["", "1.1.1.1", "1.1.1.1:", "1.1.1.1:0", "1.1.1.1:65536", "1.1.1.1:http", "one:80",
-     "2606:4700::1111:443", "[1.1.1.1]:80", "[2606:4700::1111]", "1.1.1.1:-1"],
-)  # fmt: skip
-def test_anything_else_is_none(text: str) -> None:
-    with pytest.raises(ValueError, match="is no address and port such as"):
-        parse_target(text)
