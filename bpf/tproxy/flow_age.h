@@ -5,9 +5,9 @@
  * Whether it is answered is not seen everywhere; who goes on for longer than a stream takes to
  * become one is answered, as a rule (nf_conntrack_proto_udp.c). */
 #define TICKS(seconds) ((u32)((seconds) * 1000000000ULL >> 30))
-#define UNANSWERED TICKS(30)
-#define ANSWERED   TICKS(120)
-#define STREAM     TICKS(3)
+#define LIFE_ALONE TICKS(30)
+#define LIFE_AS_STREAM   TICKS(120)
+#define STREAM_AFTER     TICKS(3)
 
 /* A tick is 1.07 s: a shift is cheaper than a division. */
 static __always_inline u32 read_clock(void)
@@ -26,7 +26,7 @@ static __always_inline bool is_flow_over(struct flow_verdict *kept, u32 epoch)
 	if (kept->epoch != epoch)
 		return true;
 	now = read_clock();
-	life = kept->seen - kept->began >= STREAM ? ANSWERED : UNANSWERED;
+	life = kept->seen - kept->began >= STREAM_AFTER ? LIFE_AS_STREAM : LIFE_ALONE;
 	if (now - kept->seen > life)
 		return true;
 	if (kept->seen != now)
