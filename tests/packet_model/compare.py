@@ -9,8 +9,9 @@ from collections.abc import Sequence
 from tests.lab.testrun import Ran
 from tests.packet_model import answers
 from tests.packet_model.generate import Generator, flows
-from tests.packet_model.model import ETHERNET, Input, Model, Verdict
+from tests.packet_model.model import Model
 from tests.packet_model.stage import Counted, Stage
+from tests.packet_model.terms import ETHERNET, Input, Verdict
 from tests.packet_model.wire import protocol_of
 
 _REPLIES = 12

@@ -13,8 +13,9 @@ from contextlib import contextmanager
 
 from tests.lab.patience import PATIENCE
 from tests.packet_model.generate import Generator
-from tests.packet_model.model import Input, Model
+from tests.packet_model.model import Model
 from tests.packet_model.stage import Stage
+from tests.packet_model.terms import Input
 from tests.packet_model.wire import IPV4, IPV6, SERVICE_VLAN, VLAN, protocol_of
 
 Send = Callable[[bytes], object]

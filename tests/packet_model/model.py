@@ -8,49 +8,29 @@ at a device's ingress, so ``bpf_sk_assign`` refuses.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import NamedTuple
 
+from tests.packet_model.memory import Verdicts
 from tests.packet_model.settings import LISTENING, SERVICE, Networks, Setting
+from tests.packet_model.terms import (
+    AGAIN,
+    DATAGRAM,
+    ETHERNET,
+    NEW,
+    OK,
+    REDIRECT,
+    SHOT,
+    TO_CLIENT,
+    TO_PROXY,
+    UNSPEC,
+    Input,
+    Verdict,
+)
 from tests.packet_model.wire import ACK, RST, SYN, TCP, UDP, Flow, Packet, protocol_of, read
 
-UNSPEC, OK, SHOT, REDIRECT = -1, 0, 2, 7
-TO_PROXY, TO_CLIENT, AGAIN = 0x6E747001, 0x6E747002, 0x6E747003
-DATAGRAM, NEW = 2, 4
-ETHERNET = 14
 _LOOPBACK_4, _LOOPBACK_6 = 0x7F000001, 1
 # RFC 4291, 2.5.3, 2.5.6 and 2.7: no router passes them on.
 _GROUPS = Networks("224.0.0.0/3", "ff00::/8")  # RFC 5771, RFC 919, RFC 4291 2.7
 _LINK = Networks("ff00::/8", "fe80::/10", "::1/128")
-
-Cb = tuple[int, int, int, int, int]
-
-
-class Input(NamedTuple):
-    """A frame on its way into a program; ``came_by`` is the device it is forwarded from.
-
-    ``protocol`` is what the device says it is; 0: it stands where Ethernet has it. ``vlan`` is
-    the id of a tag that the kernel has taken off; 0: none, or one of a priority alone.
-    """
-
-    program: str
-    frame: bytes
-    ifindex: int
-    mark: int = 0
-    came_by: int = 0
-    cb: Cb = (0, 0, 0, 0, 0)
-    protocol: int = 0
-    vlan: int = 0
-
-
-class Verdict(NamedTuple):
-    """What must come of it. ``counted``: (ifindex, outcome); ``change``: refused, framed or ""."""
-
-    action: int
-    counted: tuple[tuple[int, str], ...]
-    mark: int
-    cb: Cb
-    change: str = ""
-    packet: Packet | None = None
 
 
 @dataclass
@@ -61,7 +41,7 @@ class Model:
     local: Networks
     macs: dict[int, bytes]
     assigns: bool = False
-    tracked: dict[Flow, bool] = field(default_factory=dict)
+    tracked: Verdicts = field(default_factory=Verdicts)
     inbound: set[Flow] = field(default_factory=set)
     asked_a_group: set[Flow] = field(default_factory=set)
     replies: dict[Flow, int] = field(default_factory=dict)
@@ -110,8 +90,8 @@ class Model:
         to_all = bool(link and given.frame[0] & 1)
         if found.unreadable:
             return self._unreadable(found, given.mark, local=True, to_all=to_all), 0
-        answers = flow in self.inbound or flow.turned() in self.tracked
-        if flow not in self.tracked and flow._replace(source=0) in self.asked_a_group:
+        answers = flow in self.inbound or self.tracked.knows(flow.turned())
+        if self.tracked.get(flow) is None and flow._replace(source=0) in self.asked_a_group:
             answers = True
         if found.fragment:
             leave = answers and found.first_fragment
@@ -123,7 +103,7 @@ class Model:
             return ("intercepted" if self.replies.get(flow) else "untracked"), 0
         if answers:
             return "untracked", 0
-        fresh = flow not in self.tracked
+        fresh = self.tracked.get(flow) is None
         outcome = self._datagram(flow, given.mark, local=True, to_all=to_all)
         if fresh and outcome != "intercepted":
             self.replies.pop(flow, None)
@@ -161,7 +141,7 @@ class Model:
         if found.flow.protocol == TCP:
             outcome, fresh = self._segment(found, given.mark)
         else:
-            fresh = found.flow not in self.tracked
+            fresh = self.tracked.get(found.flow) is None
             outcome = self._datagram(found.flow, given.mark, local=False)
         if outcome != "intercepted":
             return outcome
@@ -191,41 +171,35 @@ class Model:
             return "untracked", False
         if found.flags & RST:
             return "no_listener", False
-        return ("intercepted" if self._listens(flow) else "refused"), False
+        return ("intercepted" if self.setting.listens(flow) else "refused"), False
 
     # What both have in common.
-
-    def _has_socket(self, flow: Flow) -> bool:
-        return (flow.protocol, flow.v6) in self.setting.listening
-
-    def _listens(self, flow: Flow) -> bool:
-        """Whether the socket there may have what was sent to others (IP_TRANSPARENT)."""
-        return self._has_socket(flow) and self.setting.transparent
 
     def _why(self, ifindex: int, outcome: str, found: Packet | str) -> tuple[tuple[int, str], ...]:
         """Count the reason why nobody got it, beside what became of it."""
         opaque = (
             outcome in {"refused", "down_bypassed"}
             and isinstance(found, Packet)
-            and self._has_socket(found.flow)
+            and self.setting.has_socket(found.flow)
         )
         return ((ifindex, "not_transparent"),) if opaque else ()
 
     def _decide(self, flow: Flow, mark: int, *, local: bool, to_all: bool = False) -> str:
         outcome = self.setting.decide(flow, mark, local=local, to_all=to_all)
-        if outcome == "intercepted" and not self._listens(flow):
+        if outcome == "intercepted" and not self.setting.listens(flow):
             outcome = "down_bypassed" if self.setting.down_bypass else "refused"
         if outcome not in {"no_proxy", "bypass_address"}:
-            self.tracked[flow] = outcome in {"intercepted", "refused"}
+            self.tracked.put(flow, wanted=outcome in {"intercepted", "refused"})
         return outcome
 
     def _datagram(self, flow: Flow, mark: int, *, local: bool, to_all: bool = False) -> str:
         """Every datagram of an intercepted flow needs the listener."""
-        if flow not in self.tracked:
+        wanted = self.tracked.get(flow)
+        if wanted is None:
             return self._decide(flow, mark, local=local, to_all=to_all)
-        if not self.tracked[flow]:
+        if not wanted:
             return "untracked"
-        return "intercepted" if self._listens(flow) else "refused"
+        return "intercepted" if self.setting.listens(flow) else "refused"
 
     def _unreadable(self, found: Packet, mark: int, *, local: bool, to_all: bool = False) -> str:
         """What may be to be intercepted does not leave, nor do fragments that follow it."""
@@ -290,7 +264,7 @@ class Model:
         if to_group:
             # RFC 1122, 4.1.3.5: the answer comes from an address of this host's, whichever.
             self.asked_a_group.add(answer._replace(source=0))
-        elif answer not in self.tracked:
+        elif not self.tracked.knows(answer):
             self.inbound.add(answer)
 
     def _reaches_a_socket(self, flow: Flow) -> bool:
@@ -298,7 +272,9 @@ class Model:
         if self.setting.serves and flow.target_port == SERVICE:
             return True
         where = _LOOPBACK_6 if flow.v6 else _LOOPBACK_4
-        return (flow.target, flow.target_port) == (where, LISTENING) and self._has_socket(flow)
+        return (flow.target, flow.target_port) == (where, LISTENING) and self.setting.has_socket(
+            flow
+        )
 
     def _lo_ingress(self, given: Input, found: Packet | str) -> Verdict:
         if given.cb[0] != TO_PROXY:
@@ -306,7 +282,7 @@ class Model:
         cb = (0, *given.cb[1:])
         if not given.cb[2]:
             return Verdict(OK, (), given.mark, cb)
-        usable = isinstance(found, Packet) and found.whole and self._listens(found.flow)
+        usable = isinstance(found, Packet) and found.whole and self.setting.listens(found.flow)
         outcome = "assign_failed" if usable else "no_listener"
         return Verdict(SHOT, ((given.cb[1], outcome),), given.mark, cb)
 

@@ -88,6 +88,14 @@ class Setting:
     serves: bool = False
     transparent: bool = True
 
+    def has_socket(self, flow: Flow) -> bool:
+        """Whether there is a socket on the listener's address and port."""
+        return (flow.protocol, flow.v6) in self.listening
+
+    def listens(self, flow: Flow) -> bool:
+        """Whether that may have what was sent to others (IP_TRANSPARENT)."""
+        return self.has_socket(flow) and self.transparent
+
     def decide(self, flow: Flow, mark: int, *, local: bool, to_all: bool) -> str:
         """What becomes of a new flow; ``local``: root of this host sent it."""
         return next(self._reasons(flow, mark, local=local, to_all=to_all), "intercepted")

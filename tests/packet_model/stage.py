@@ -20,6 +20,7 @@ from netplan_tproxy.datapath.layouts import (
     COUNTER,
     COUNTER_KEY,
     COUNTERS,
+    FLOW_VERDICT,
     FRAGMENTS,
     INBOUND,
     REPLIES,
@@ -43,8 +44,10 @@ from tests.lab import Lab
 from tests.lab.isolate import BPFFS
 from tests.lab.testrun import Ran, SkBuff, prog_test_run
 from tests.packet_model.generate import PROGRAMS
-from tests.packet_model.model import Input, Model
+from tests.packet_model.memory import Verdicts
+from tests.packet_model.model import Model
 from tests.packet_model.settings import LISTENING, SERVICE, Networks, Setting
+from tests.packet_model.terms import Input
 from tests.packet_model.wire import TCP, UDP, Flow
 
 AF_INET, AF_INET6 = socket.AF_INET, socket.AF_INET6
@@ -152,8 +155,11 @@ class Stage:
         for held in self._sockets:
             held.close()
 
-    def apply(self, setting: Setting) -> Model:
-        """Set the host up so; give the model of what it must do from then on."""
+    def apply(self, setting: Setting, *, knowing: Verdicts | None = None) -> Model:
+        """Set the host up so; give the model of what it must do from then on.
+
+        ``knowing``: what the programs remember of flows and go on with, else they forget it all.
+        """
         for held in self._sockets:
             held.close()
         self._sockets = [
@@ -170,9 +176,12 @@ class Stage:
         with self.lab.host.entered():
             assert cli.main([]) == 0
         self._open()
-        self.forget()
+        if knowing is None:
+            self.forget()
+            knowing = Verdicts()
+        knowing.rules = str(site_of(setting))
         macs = {self.ifindexes[program]: mac for program, mac in self.macs.items()}
-        return Model(setting, LOCAL, macs)
+        return Model(setting, LOCAL, macs, tracked=knowing)
 
     def _listener(self, protocol: int, v6: bool, *, transparent: bool) -> socket.socket:  # noqa: FBT001
         family = socket.AF_INET6 if v6 else socket.AF_INET
@@ -218,6 +227,16 @@ class Stage:
             fd = self._maps[layout.name]
             for key in list(bpf_maps.keys(fd, layout.key_size)):
                 bpf_maps.delete(fd, key)
+
+    def age(self, seconds: float) -> None:
+        """Let every verdict on a flow be so much older."""
+        fd = self._maps[TRACKED.name]
+        ticks = round(seconds * 1e9) >> 30
+        for key in list(bpf_maps.keys(fd, TRACKED.key_size)):
+            value = bpf_maps.lookup(fd, key, TRACKED.value_size) or b""
+            entry, epoch, began, seen, doubtful = FLOW_VERDICT.unpack(value)
+            older = ((time - ticks) & 0xFFFFFFFF for time in (began, seen))
+            bpf_maps.update(fd, key, FLOW_VERDICT.pack(entry, epoch, *older, doubtful))
 
     def unconfigure(self) -> None:
         """Take the programs' configuration away; the next ``apply`` puts it back."""

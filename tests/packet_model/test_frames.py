@@ -8,9 +8,9 @@ import pytest
 
 from tests.packet_model.compare import Comparison
 from tests.packet_model.generate import Generator
-from tests.packet_model.model import UNSPEC
 from tests.packet_model.settings import SETTINGS, Named, Setting
 from tests.packet_model.stage import Stage
+from tests.packet_model.terms import UNSPEC
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf, pytest.mark.slow]
 

@@ -12,9 +12,10 @@ import pytest
 
 from tests.packet_model import live
 from tests.packet_model.generate import Generator
-from tests.packet_model.model import Input, Model
+from tests.packet_model.model import Model
 from tests.packet_model.settings import SETTINGS, Setting
 from tests.packet_model.stage import Stage
+from tests.packet_model.terms import Input
 from tests.packet_model.wire import UDP
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
