@@ -21,7 +21,7 @@ class _Kept:
 
 @dataclass
 class Verdicts:
-    """By flow; ``now``, in seconds, moves when it is told to; ``rules``: what the site file says."""
+    """By flow; ``now``, in seconds, moves when told to; ``rules``: what the site file says."""
 
     now: float = 0.0
     rules: str = ""

@@ -177,12 +177,9 @@ class Model:
 
     def _why(self, ifindex: int, outcome: str, found: Packet | str) -> tuple[tuple[int, str], ...]:
         """Count the reason why nobody got it, beside what became of it."""
-        opaque = (
-            outcome in {"refused", "down_bypassed"}
-            and isinstance(found, Packet)
-            and self.setting.has_socket(found.flow)
-        )
-        return ((ifindex, "not_transparent"),) if opaque else ()
+        if outcome not in {"refused", "down_bypassed"} or isinstance(found, str):
+            return ()
+        return ((ifindex, "not_transparent"),) if self.setting.has_socket(found.flow) else ()
 
     def _decide(self, flow: Flow, mark: int, *, local: bool, to_all: bool = False) -> str:
         outcome = self.setting.decide(flow, mark, local=local, to_all=to_all)
