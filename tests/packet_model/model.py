@@ -28,9 +28,8 @@ from tests.packet_model.terms import (
 from tests.packet_model.wire import ACK, RST, SYN, TCP, UDP, Flow, Packet, protocol_of, read
 
 _LOOPBACK_4, _LOOPBACK_6 = 0x7F000001, 1
-# RFC 4291, 2.5.3, 2.5.6 and 2.7: no router passes them on.
 _GROUPS = Networks("224.0.0.0/3", "ff00::/8")  # RFC 5771, RFC 919, RFC 4291 2.7
-_LINK = Networks("ff00::/8", "fe80::/10", "::1/128")
+_LINK = Networks("ff00::/8", "fe80::/10", "::1/128")  # RFC 4291: no router passes them on
 
 
 @dataclass
