@@ -17,7 +17,9 @@ is ours.
 from __future__ import annotations
 
 import errno
-from collections.abc import Iterator
+import socket
+import time
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 from netplan_tproxy.datapath.counters import Counts, counters
@@ -26,13 +28,21 @@ from netplan_tproxy.datapath.pinned_maps import PinnedMaps
 from netplan_tproxy.datapath.pins import Pins
 from netplan_tproxy.datapath.verdicts import (
     BYPASS,
+    End,
     flow_key,
     forget,
     verdict_on_connection,
     verdict_on_datagrams,
 )
 from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.bpf.arrival import let_arrive
+from netplan_tproxy.kernel.sockets.devices import station_of
+from netplan_tproxy.kernel.sockets.frame import first_frame
 from netplan_tproxy.kernel.sockets.knock import Heard, Knock
+from netplan_tproxy.kernel.sockets.sink import sink
+
+_SEQUENCE = 1
+_PAUSE = 0.002
 
 ARRIVES = "arrives"
 NOT_SEEN = "not seen"  # by the programs of the interface
@@ -103,6 +113,51 @@ def _rose(before: Counts, after: Counts) -> Iterator[tuple[int, str]]:
     for place, count in after.items():
         if count != before.get(place):
             yield place
+
+
+def passage_from_behind(
+    protocol: str, source: End, target: End, device: str, seconds: float
+) -> Passage:
+    """Let a packet come in by ``device``, and see whether it gets where the proxy's would.
+
+    It is as one of a machine with the address ``source`` behind this host. A socket of ours
+    takes it and says nothing, as an answer would go out and look for that machine. So a
+    connection shows how it is marked, filtered and routed here, and not that the listener is
+    assigned. Raises TproxyError where the kernel can't be asked.
+    """
+    maps = PinnedMaps(Pins())
+    if CONFIG.pin not in maps.ids():
+        return Passage(NOT_SENT, why="nothing is set up here")
+    key = flow_key(protocol, source, target)
+    try:
+        ifindex = socket.if_nametoindex(device)
+        frame = first_frame(protocol, source, target, station_of(device), _SEQUENCE)
+        with sink(protocol, target, source) as far:
+            forget(maps, key)
+            before = counters(maps)
+            let_arrive(ifindex, frame)
+            arrived = _within(seconds, far.has_something)
+            after = counters(maps)
+            forget(maps, key)
+    except OSError as refusal:
+        return Passage(NOT_SENT, why=refusal.strerror or str(refusal))
+    rose = sorted(outcome for at, outcome in _rose(before, after) if at == ifindex)
+    if arrived:
+        fate = ARRIVES
+    elif "intercepted" in rose:
+        fate = LOST
+    else:
+        fate = REFUSED if "refused" in rose else NOT_SEEN
+    return Passage(fate, tuple(rose))
+
+
+def _within(seconds: float, holds: Callable[[], bool]) -> bool:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(_PAUSE)
+    return True
 
 
 def judged(verdict: int, heard: Heard) -> str:

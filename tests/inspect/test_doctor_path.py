@@ -2,19 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
-import socket
 from typing import TYPE_CHECKING
 
 import pytest
 
 from netplan_tproxy.inspect.doctor import path
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, Finding
-from netplan_tproxy.inspect.doctor.target import Target
-from netplan_tproxy.kernel.netlink.handle import Netlink
-from netplan_tproxy.site.load import load
+from tests.inspect.obstacles import Stage, nft, nobody_was_asked
 from tests.lab import Capture, Lab
-from tests.lab.host import Host
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,44 +24,20 @@ proxy: {tcp: {port: 9040}, tcp6: {port: 9040}, udp: {port: 9040}, udp6: {port: 9
 LISTENERS = ("tcp", "tcp6", "udp", "udp6")
 WAYS = ("by wan0", "bound to wan0", "bound to wan1")
 ALL = {(name, way) for name in LISTENERS for way in WAYS}
-TRANSPARENT = {socket.AF_INET: (0, 19), socket.AF_INET6: (41, 75)}
-STREAM, DGRAM = socket.SOCK_STREAM, socket.SOCK_DGRAM
 
 
-class Stage(Host):
-    """An applied host whose proxies are sockets of the test's own."""
+def sent(host: Stage) -> list[Finding]:
+    return host.found(path.examine)
 
-    def sent(self) -> list[Finding]:
-        with self.namespace.entered():
-            netlink = Netlink()
-            links = netlink.links()
-            netlink.close()
-            return path.examine(Target(load(self.site), links, privileged=True))
 
-    def of_level(self, level: str) -> set[tuple[str, str]]:
-        """The listeners, and the ways to them, of which the doctor says so."""
-        return {
-            (one.code.removeprefix("path."), way)
-            for one in self.sent()
-            for way in WAYS
-            if one.level == level and way in one.text
-        }
-
-    @contextlib.contextmanager
-    def proxies(self, *, transparent: bool = True) -> Iterator[list[socket.socket]]:
-        with contextlib.ExitStack() as held:
-            opened = []
-            for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
-                for kind in (STREAM, DGRAM):
-                    one = held.enter_context(self.namespace.socket(family, kind))
-                    one.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                    one.setsockopt(*TRANSPARENT[family], int(transparent))
-                    one.bind((address, 9040))
-                    if kind == STREAM:
-                        one.listen(64)
-                    one.settimeout(0)
-                    opened.append(one)
-            yield opened
+def of_level(host: Stage, level: str) -> set[tuple[str, str]]:
+    """The listeners, and the ways to them, of which the doctor says so."""
+    return {
+        (one.code.removeprefix("path."), way)
+        for one in sent(host)
+        for way in WAYS
+        if one.level == level and way in one.text
+    }
 
 
 @pytest.fixture(scope="module")
@@ -78,34 +49,12 @@ def host(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stage]:
         yield made
 
 
-@contextlib.contextmanager
-def nft(host: Stage, *lines: str) -> Iterator[None]:
-    text = "\n".join(lines)
-    ruleset = f"table inet others {{\nchain first {{\n{text}\n}}\n}}\n"
-    host.namespace.run(["nft", "-f", "-"], stdin=ruleset)
-    try:
-        yield
-    finally:
-        host.namespace.run(["nft", "flush", "ruleset"])
-
-
-def nobody_was_asked(proxies: list[socket.socket]) -> bool:
-    for one in proxies:
-        with contextlib.suppress(BlockingIOError):
-            if one.type == STREAM:
-                one.accept()[0].close()
-            else:
-                one.recv(100)
-            return False
-    return True
-
-
 def test_where_all_works_each_way_is_fine_and_neither_proxy_nor_wire_hears_of_it(
     host: Stage,
 ) -> None:
     with host.proxies() as proxies, Capture(host.lab.net, "isp0") as wire:
-        assert host.of_level(OK) == ALL
-        assert host.of_level(FAIL) == set()
+        assert of_level(host, OK) == ALL
+        assert of_level(host, FAIL) == set()
         assert [one for one in wire.arrived() if one.proto in {"tcp", "udp"}] == []
         assert nobody_was_asked(proxies)
 
@@ -113,7 +62,7 @@ def test_where_all_works_each_way_is_fine_and_neither_proxy_nor_wire_hears_of_it
 def test_it_leaves_neither_sockets_nor_half_open_connections_behind(host: Stage) -> None:
     with host.proxies():
         before = host.namespace.run(["ss", "-Hantu"]).stdout
-        host.sent()
+        sent(host)
         assert host.namespace.run(["ss", "-Hantu"]).stdout == before
 
 
@@ -154,8 +103,8 @@ def test_whatever_is_in_the_way_is_met(
     host: Stage, lines: tuple[str, ...], lost: set[tuple[str, str]]
 ) -> None:
     with host.proxies(), nft(host, *lines):
-        assert host.of_level(FAIL) == lost
-        assert host.of_level(OK) == ALL - lost
+        assert of_level(host, FAIL) == lost
+        assert of_level(host, OK) == ALL - lost
 
 
 @pytest.mark.parametrize(
@@ -173,7 +122,7 @@ def test_it_is_said_where_the_packet_was_lost(
     host: Stage, lines: tuple[str, ...], words: str
 ) -> None:
     with host.proxies(), nft(host, *lines):
-        (one,) = [one for one in host.sent() if one.code == "path.tcp" and "by wan0" in one.text]
+        (one,) = [one for one in sent(host) if one.code == "path.tcp" and "by wan0" in one.text]
     assert words in one.text
 
 
@@ -181,18 +130,18 @@ def test_what_is_lost_is_kept_from_the_wire(host: Stage) -> None:
     host.namespace.sysctl("net.ipv4.ip_forward", 1)
     lines = "type filter hook prerouting priority -150;", "meta mark set 0x4"
     with host.proxies(), nft(host, *lines), Capture(host.lab.net, "isp0") as wire:
-        assert host.of_level(FAIL) == ALL
+        assert of_level(host, FAIL) == ALL
         assert [one for one in wire.arrived() if one.dst == "192.0.2.1"] == []
     host.namespace.sysctl("net.ipv4.ip_forward", 0)
 
 
 def test_without_a_listener_it_says_nothing_of_the_way(host: Stage) -> None:
-    assert host.of_level(UNSEEN) == ALL
+    assert of_level(host, UNSEEN) == ALL
 
 
 def test_a_listener_that_cannot_answer_is_met(host: Stage) -> None:
     with host.proxies(transparent=False):
-        assert ("tcp", "by wan0") in host.of_level(FAIL)
+        assert ("tcp", "by wan0") in of_level(host, FAIL)
 
 
 @pytest.mark.parametrize(
@@ -209,8 +158,8 @@ def test_it_sends_what_the_site_file_intercepts(host: Stage, more: str, sent: st
     host.applied()
     try:
         with host.proxies():
-            assert {("tcp", "bound to wan0"), ("udp", "bound to wan1")} <= host.of_level(sent)
-            assert host.of_level(FAIL) == set()
+            assert {("tcp", "bound to wan0"), ("udp", "bound to wan1")} <= of_level(host, sent)
+            assert of_level(host, FAIL) == set()
     finally:
         host.write(SITE)
         host.applied()

@@ -22,7 +22,7 @@ from netplan_tproxy.system.owned import hazard_of
 
 GROUPS = (
     "privileges", "kernel", "tools", "mounts", "network", "listener", "marks", "routes",
-    "netfilter", "nat", "conflicts", "fastpath", "path", "applied",
+    "netfilter", "nat", "conflicts", "fastpath", "path", "behind", "applied",
 )  # fmt: skip
 
 __all__ = ["GROUPS", "Report", "examine"]

@@ -8,7 +8,6 @@ intercepts those.
 
 from __future__ import annotations
 
-import ipaddress
 import os
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from netplan_tproxy.datapath.set_lookup import SetLookup
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.inspect.decision import INTERCEPTED, Flow, decide
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen
+from netplan_tproxy.inspect.doctor.probes import addresses, ports
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.inspect.status import read_config
 from netplan_tproxy.kernel.host.users_cgroups import cgroup_ids
@@ -32,9 +32,6 @@ from netplan_tproxy.site.model import Policy
 _SECONDS = 0.4
 _SIDE_BY_SIDE = 16
 _NOBODY = 65534
-_DOCUMENTATION = {4: ("192.0.2.1", "198.51.100.1", "203.0.113.1"), 6: ("2001:db8::1",)}
-_PORTS = (80, 443, 53)
-_MOST = 8  # networks, and ports, of the site file that are tried
 
 _NETFILTER = "`nft list ruleset`, `iptables-save` and `ip rule` show what is on the way"
 _FATES = {
@@ -112,13 +109,13 @@ class _Planner:
         protocol, version = name.removesuffix("6"), 6 if name.endswith("6") else 4
         kind = {"tcp": "a connection", "udp": "a datagram"}[protocol]
         leaves, why = device, "there is no route"
-        for address in self._addresses(version):
+        for address in addresses(self._policy, version):
             way = self._way(address, device)
             if way is None:
                 continue
             leaves = self._target.links_by_index.get(way.ifindex, "")
             why = "nothing that it may send is intercepted"
-            for port in self._ports():
+            for port in ports(self._policy):
                 flow = Flow(protocol, way.source or None, address, port, cgroups=self._cgroups)
                 uid = self._user(flow)
                 if uid is not None:
@@ -142,19 +139,6 @@ class _Planner:
         except KernelError:
             return None
         return way if way.type == "unicast" else None
-
-    def _addresses(self, version: int) -> Iterator[str]:
-        yield from _DOCUMENTATION[version]
-        named = self._policy.intercept_to or ()
-        for _, packed in named[:_MOST]:
-            address = ipaddress.IPv6Address(packed)
-            plain = address.ipv4_mapped or address
-            if plain.version == version:
-                yield str(plain)
-
-    def _ports(self) -> list[int]:
-        named = self._policy.intercept_ports or ()
-        return [*_PORTS, *(first for first, _ in named[:_MOST])]
 
 
 def judged(probe: Probe, seen: Passage) -> Finding:

@@ -17,7 +17,6 @@ import ctypes
 import errno
 import os
 import socket
-import struct
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -26,28 +25,21 @@ from typing import Self
 
 from netplan_tproxy.kernel.sockets.abort import abort
 from netplan_tproxy.kernel.sockets.diag import sockets
+from netplan_tproxy.kernel.sockets.options import (
+    RESETS_ALONE,
+    attach_filter,
+    drops,
+    make_transparent,
+)
 
 _HOPS = 1  # RFC 1122, 3.2.1.7
 _PAUSE = 0.002
 _SYN_RECV = 3
-_SO_ATTACH_FILTER, _SO_MEMINFO = 26, 55
-_DROPS = struct.Struct("=32xI")  # SK_MEMINFO_DROPS is the ninth of the numbers
-_TRANSPARENT = {
-    socket.AF_INET: (socket.IPPROTO_IP, 19),
-    socket.AF_INET6: (socket.IPPROTO_IPV6, 75),
-}
 _HOP_LIMIT = {
     socket.AF_INET: (socket.IPPROTO_IP, socket.IP_TTL),
     socket.AF_INET6: (socket.IPPROTO_IPV6, socket.IPV6_UNICAST_HOPS),
 }
 _UNDER_WAY = frozenset({0, errno.EINPROGRESS})
-# The byte of the flags; with RST the packet passes, else it is dropped. (struct sock_filter:
-# code, jump if true, jump if false, constant. What a TCP socket's filter sees begins with the
-# TCP header.)
-_RESETS_ALONE = b"".join(
-    struct.pack("=HBBI", *each)
-    for each in ((0x30, 0, 0, 13), (0x45, 0, 1, 0x04), (0x06, 0, 0, 0xFFFF), (0x06, 0, 0, 0))
-)
 
 
 @dataclass(frozen=True)
@@ -132,8 +124,7 @@ class Knock:
         """Whether an answer has come to the near end, and the errno that came in its place."""
         if self._far is None:
             refused = self.near.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-            told = self.near.getsockopt(socket.SOL_SOCKET, _SO_MEMINFO, _DROPS.size)
-            return bool(_DROPS.unpack(told)[0]) and not refused, refused
+            return bool(drops(self.near)) and not refused, refused
         try:
             return bool(self.near.recv(16)), 0
         except BlockingIOError:
@@ -155,10 +146,10 @@ class Knock:
 
     def _far_end(self) -> socket.socket | None:
         if self._kind == socket.SOCK_STREAM:
-            _attach(self.near, _RESETS_ALONE)
+            attach_filter(self.near, RESETS_ALONE)
             return None
         far = self._opened(self._kind, "")
-        far.setsockopt(*_TRANSPARENT[self._family], 1)
+        make_transparent(far)
         far.bind(self._target)
         far.connect(self.source)
         return far
@@ -187,13 +178,6 @@ class Knock:
         trace: TracebackType | None,
     ) -> None:
         self.close()
-
-
-def _attach(end: socket.socket, instructions: bytes) -> None:
-    """Attach a socket filter (socket(7))."""
-    code = ctypes.create_string_buffer(instructions, len(instructions))
-    program = struct.pack("HP", len(instructions) // 8, ctypes.addressof(code))
-    end.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, program)
 
 
 @contextlib.contextmanager
