@@ -12,7 +12,7 @@ from netplan_tproxy.datapath.pinned_maps import PinnedMaps
 from netplan_tproxy.kernel.netlink.addresses import own_addresses
 from netplan_tproxy.kernel.netlink.route_get import way_to
 from netplan_tproxy.kernel.sockets.diag import Socket
-from netplan_tproxy.kernel.sockets.established import established
+from netplan_tproxy.kernel.sockets.established import Within, established, sample, sockets_in_use
 
 _VERDICT_MASK, _INTERCEPT = 3, 2  # enum verdict in bpf/common/socket_verdict.h
 _PROTOCOL_AT = 36
@@ -23,6 +23,8 @@ _UNANSWERED, _ANSWERED, _STREAM = (int(seconds / _TICK) for seconds in (30, 120,
 _LOOPBACK = (ipaddress.ip_network("127.0.0.0/8"),)
 _MAPPED = "::ffff:"
 _MOST_ASKED = 250
+# Of more sockets so many of each family stand for all.
+_MOST_READ, _SAMPLE = 120_000, 30_000
 
 
 @dataclass(frozen=True)
@@ -51,21 +53,28 @@ def intercepted_connections(most_listed: int) -> Intercepted:
 
     The kernel leaves out those with an address of a device; of others the routes tell, as a
     whole network can be local. They are asked for the commonest addresses; where there are
-    more, the rest is taken to be as these are. Raises KernelError.
+    more, the rest is taken to be as these are. Of very many sockets a sample is read. Raises
+    KernelError.
     """
-    remaining = established([*_LOOPBACK, *own_addresses()])
-    total = remaining.by_address.total()
-    ours = asked = 0
-    local: set[str] = set()
-    for packed, number in remaining.by_address.most_common(_MOST_ASKED):
-        address = str(ipaddress.ip_address(packed))
-        asked += number
-        if way_to(address.removeprefix(_MAPPED)).type == "local":
-            local.add(address)
-            ours += number
-    count = round(total * (1 - ours / asked)) if asked else 0
-    listed = remaining.first(most_listed, lambda address: address not in local)
-    return Intercepted(count, tuple(listed), asked < total)
+    own = [*_LOOPBACK, *own_addresses()]
+    in_use = sockets_in_use()
+    sampled = sum(in_use.values()) > _MOST_READ
+    some = sample(own, in_use, _SAMPLE) if sampled else established(own)
+    local: set[bytes] = set()
+    weighed = asked = ours = 0.0
+    for index, (packed, number) in enumerate(some.by_address.most_common()):
+        weight = number * some.weights[len(packed)]
+        weighed += weight
+        if index < _MOST_ASKED:
+            asked += weight
+            address = str(ipaddress.ip_address(packed))
+            if way_to(address.removeprefix(_MAPPED)).type == "local":
+                local.add(packed)
+                ours += weight
+    count = round(weighed * (1 - ours / asked)) if asked else 0
+    is_own = Within(own)
+    listed = some.first(most_listed, lambda one: one not in local and not is_own(one))
+    return Intercepted(count, tuple(listed), sampled or asked < weighed)
 
 
 def tracked_datagrams(maps: PinnedMaps) -> Tracked:

@@ -26,10 +26,15 @@ def fast(cgroup: Path, more: str = "") -> str:
 
 def counters(on: Applied) -> Counter[str]:
     """What the fast path has counted so far, over all CPUs."""
+    return Counter({name: number for name, number in told(on).items() if name in OUTCOMES})
+
+
+def told(on: Applied) -> dict[str, int]:
+    """The counters, and who takes part now."""
     with on.lab.host.entered():
-        found = fast_counters(PinnedMaps(Pins()))
-    assert found is not None
-    return Counter({name: number for name, number in found.items() if name in OUTCOMES})
+        values = fast_counters(PinnedMaps(Pins()))
+    assert values is not None
+    return values
 
 
 class Counted:

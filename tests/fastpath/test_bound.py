@@ -11,13 +11,10 @@ import pytest
 
 from netplan_tproxy.cli import main as cli
 from netplan_tproxy.datapath import fastpath
-from netplan_tproxy.datapath.fastpath_counters import fast_counters
-from netplan_tproxy.datapath.pinned_maps import PinnedMaps
-from netplan_tproxy.datapath.pins import Pins
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from tests.datapath import support
-from tests.fastpath.support import Counted, counters, fast
-from tests.lab.patience import comes_true as until
+from tests.fastpath.support import Counted, fast, told
+from tests.lab.patience import comes_true
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -70,10 +67,8 @@ def pairs(host: support.Applied, proxy: socket.socket, count: int) -> Iterator[l
 
 def inside(host: support.Applied) -> tuple[int, int]:
     """How many connections and sockets take part."""
-    with host.lab.host.entered():
-        told = fast_counters(PinnedMaps(Pins()))
-    assert told is not None
-    return told["connections"], told["sockets"]
+    values = told(host)
+    return values["connections"], values["sockets"]
 
 
 def test_whoever_is_in_stays_in_and_whoever_comes_later_is_plain(small: support.Applied) -> None:
@@ -104,8 +99,8 @@ def test_a_place_is_free_again_when_its_connection_ends(small: support.Applied) 
                 for pair in now:
                     pair[closer].close()
                     pair[1 - closer].close()
-            assert until(lambda: inside(small) == (0, 0))
-        assert counters(small)["refused_full"] == 0
+            assert comes_true(lambda: inside(small) == (0, 0))
+        assert told(small)["refused_full"] == 0
 
 
 def test_connections_whose_both_ends_left_give_their_place_away(small: support.Applied) -> None:
@@ -149,7 +144,7 @@ def test_status_tells_of_the_bound(
     with support.listener(small) as proxy, pairs(small, proxy, ROOM + 1), small.lab.host.entered():
         capsys.readouterr()
         assert cli.main(["--status"]) == 0
-    told = capsys.readouterr().out.splitlines()
-    assert f"  {2 * ROOM} sockets take part now, of {ROOM} connections ({ROOM} at most)" in told
-    assert "  it is full: who comes now goes over TCP" in told
-    assert "  refused: 1 full" in told
+    shown = capsys.readouterr().out.splitlines()
+    assert f"  {2 * ROOM} sockets take part now, of {ROOM} connections ({ROOM} at most)" in shown
+    assert "  it is full: who comes now goes over TCP" in shown
+    assert "  refused: 1 full" in shown

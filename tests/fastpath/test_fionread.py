@@ -16,7 +16,7 @@ from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from tests.fastpath.support import Counted, fast, receive
 from tests.lab.host import SITE, Host
 from tests.lab.leaks import nothing_left
-from tests.lab.patience import comes_true as until
+from tests.lab.patience import comes_true
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +45,7 @@ def test_the_probe_says_what_a_real_connection_shows(
         pair.near.sendall(b"y" * 300_000)
         assert receive(pair.far, 300_000) == b"y" * 300_000
         pair.near.sendall(b"z" * 1000)
-        assert until(lambda: pair.far.recv(1000, socket.MSG_PEEK) == b"z" * 1000)
+        assert comes_true(lambda: pair.far.recv(1000, socket.MSG_PEEK) == b"z" * 1000)
         over_tcp = waiting(pair.far)
     assert counted()["demoted_budget"] == 1
     wrong = {(1000, 1000): 0, (0, 1000): 1, (1000, 0): 2, (0, 0): 3}

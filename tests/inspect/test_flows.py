@@ -124,3 +124,26 @@ def test_a_count_from_a_sample_says_so(connected: Lab, monkeypatch: pytest.Monke
     shown = {"tcp": sample.count, "udp_remembered": 0, "sampled": True, "listed": []}
     lines = list(text.flow_lines(shown, PLAIN, verbose=False))
     assert lines[1] == f"  about {whole.count} connections, 0 UDP flows remembered"
+
+
+def test_of_very_many_sockets_a_sample_stands_for_all(
+    connected: Lab, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own = [ipaddress.ip_network(name) for name in ("127.0.0.1", "127.0.0.2", "127.3.0.0/16")]
+    monkeypatch.setattr(flows, "_LOOPBACK", ())
+    monkeypatch.setattr(flows, "own_addresses", lambda: own)
+    monkeypatch.setattr(flows, "way_to", lambda _: Way("unicast"))
+    with connected.host.entered():
+        whole = flows.intercepted_connections(100)
+        in_use = established.sockets_in_use()
+        monkeypatch.setattr(flows, "_MOST_READ", 10)
+        all_of_them = flows.intercepted_connections(100)
+        # Twice as many as are read: each stands for two.
+        twice = {family: 2 * number for family, number in in_use.items()}
+        monkeypatch.setattr(flows, "sockets_in_use", lambda: twice)
+        half_of_them = flows.intercepted_connections(100)
+    assert sum(in_use.values()) >= 2 * 18
+    assert (whole.sampled, all_of_them.sampled) == (False, True)
+    assert all_of_them.count == whole.count > 0
+    assert half_of_them.count == 2 * whole.count
+    assert set(all_of_them.listed) == set(whole.listed)
