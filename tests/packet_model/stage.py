@@ -172,7 +172,7 @@ class Stage:
         self._open()
         self.forget()
         macs = {self.ifindexes[program]: mac for program, mac in self.macs.items()}
-        return Model(setting, LOCAL, macs)
+        return Model(setting, LOCAL, macs, self.ifindexes["lo_ingress"])
 
     def _listener(self, protocol: int, v6: bool, *, transparent: bool) -> socket.socket:  # noqa: FBT001
         family = socket.AF_INET6 if v6 else socket.AF_INET
