@@ -3,10 +3,16 @@
 
 /* What one of the programs tells the next about a packet that it redirects. skb->cb survives
  * bpf_redirect(BPF_F_INGRESS) and is cleared by nobody on the way, so it says "one of our
- * programs sent this" where a mark could be somebody else's. */
+ * programs sent this" where a mark could be somebody else's. Others leave things there too
+ * (GRO: the low bits of jiffies, in the very word of CB_MAGIC), so that two words must fit,
+ * and the second holds what else is so of our packets: which device they enter by. (Not their
+ * mark: a filter of somebody else's, in front of ours, may set another.) */
 #define CB_MAGIC   0
 #define CB_IFINDEX 1
 #define CB_FLAGS   2
+#define CB_CHECK   3
+
+#define CHECK_WORD 0x70726f78
 
 /* Values of CB_MAGIC. */
 #define CB_TO_PROXY  0x6e747001
@@ -29,13 +35,42 @@
 #define PKT_HOST 0
 #define PKT_OTHERHOST 3
 
+static __always_inline u32 check_word(struct __sk_buff *skb, u32 target)
+{
+	return CHECK_WORD ^ target ^ skb->cb[CB_IFINDEX] ^ skb->cb[CB_FLAGS];
+}
+
+/* For the program on the ingress of `target`. */
+static __always_inline void write_handover(struct __sk_buff *skb, u32 magic, u32 target,
+					   u32 ifindex, u32 flags)
+{
+	skb->cb[CB_MAGIC] = magic;
+	skb->cb[CB_IFINDEX] = ifindex;
+	skb->cb[CB_FLAGS] = flags;
+	skb->cb[CB_CHECK] = check_word(skb, target);
+}
+
+static __always_inline void clear_handover(struct __sk_buff *skb)
+{
+	skb->cb[CB_MAGIC] = 0;
+	skb->cb[CB_CHECK] = 0;
+}
+
+/* Whether one of our programs has sent the packet here with this magic; it is cleared. */
+static __always_inline bool take_handover(struct __sk_buff *skb, u32 magic)
+{
+	if (skb->cb[CB_MAGIC] != magic || skb->cb[CB_CHECK] != check_word(skb, skb->ifindex))
+		return false;
+	clear_handover(skb);
+	return true;
+}
+
 /* Whether this is an answer to a client of this host, which one of our programs sends in by
  * this device. Then it is given to the stack as a packet for this host. */
 static __always_inline bool take_own_answer(struct __sk_buff *skb)
 {
-	if (skb->cb[CB_MAGIC] != CB_TO_CLIENT)
+	if (!take_handover(skb, CB_TO_CLIENT))
 		return false;
-	skb->cb[CB_MAGIC] = 0;
 	bpf_skb_change_type(skb, PKT_HOST);
 	return true;
 }

@@ -46,7 +46,7 @@ static __always_inline u32 recall_forwarded(struct __sk_buff *skb, struct packet
 /* A SYN that meets TIME_WAIT: `again` if it did so once before. */
 static __always_inline void make_room(struct __sk_buff *skb, const struct packet *p, bool again)
 {
-	if (again || !reset_time_wait(skb, p, skb->ifindex, CB_AGAIN, 0))
+	if (again || !reset_time_wait(skb, p, CB_AGAIN, skb->ifindex, 0, 0))
 		clear_syn(skb, p);
 }
 
@@ -102,9 +102,7 @@ static __always_inline int intercept_forwarded(struct __sk_buff *skb, u32 l2)
 
 	if (take_own_answer(skb))
 		return TC_ACT_OK;
-	again = skb->cb[CB_MAGIC] == CB_AGAIN;
-	if (again)
-		skb->cb[CB_MAGIC] = 0;
+	again = take_handover(skb, CB_AGAIN);
 	outcome = c ? judge_forwarded(skb, l2, &p, c, &f, again) : OUT_UNCONFIGURED;
 	fate = fate_of(outcome);
 	count_packet(skb, skb->ifindex, outcome);

@@ -4,7 +4,8 @@
 /* The ingress of lo: where intercepted packets of this host's own clients meet the proxy. */
 
 /* Give a packet that needs the listener to it. Returns what became of the packet. */
-static __always_inline u32 deliver_to_listener(struct __sk_buff *skb, u32 flags)
+static __always_inline u32 deliver_to_listener(struct __sk_buff *skb, u32 ifindex,
+						u32 flags)
 {
 	u32 zero = 0, state, outcome;
 	struct config *c = config.lookup(&zero);
@@ -21,7 +22,7 @@ static __always_inline u32 deliver_to_listener(struct __sk_buff *skb, u32 flags)
 	state = lookup_state(skb, &p);
 	if (state == BPF_TCP_TIME_WAIT && p.syn) {
 		if (flags & CBF_AGAIN
-		    || !reset_time_wait(skb, &p, c->lo, CB_TO_PROXY, flags | CBF_AGAIN))
+		    || !reset_time_wait(skb, &p, CB_TO_PROXY, c->lo, ifindex, flags | CBF_AGAIN))
 			clear_syn(skb, &p);
 		return OUT_TIME_WAIT;
 	}
@@ -35,17 +36,16 @@ static __always_inline int deliver_to_proxy(struct __sk_buff *skb)
 {
 	u32 ifindex, flags, outcome;
 
-	if (skb->cb[CB_MAGIC] != CB_TO_PROXY)
+	if (!take_handover(skb, CB_TO_PROXY))
 		return TC_ACT_UNSPEC;
 	ifindex = skb->cb[CB_IFINDEX];
 	flags = skb->cb[CB_FLAGS];
-	skb->cb[CB_MAGIC] = 0;
 	/* The frame carries the gateway's address, so eth_type_trans() makes it
 	 * PACKET_OTHERHOST, which the IP layer drops. */
 	bpf_skb_change_type(skb, PKT_HOST);
 	if (!flags)
 		return TC_ACT_OK;
-	outcome = deliver_to_listener(skb, flags);
+	outcome = deliver_to_listener(skb, ifindex, flags);
 	if (outcome == OUT_INTERCEPTED)
 		return TC_ACT_OK;   /* wan_egress has counted it */
 	count_packet(skb, ifindex, outcome);

@@ -58,6 +58,8 @@ static __always_inline u32 recall_segment(struct __sk_buff *skb, struct packet *
 	if (!kept || kept->verdict != VERDICT_INTERCEPT)
 		return OUT_UNTRACKED;
 	if (p->syn) {
+		/* The same socket may connect again: its handshake begins anew. */
+		kept->settled = 0;
 		f->flags = CBF_HANDSHAKE;
 		return OUT_INTERCEPTED;
 	}

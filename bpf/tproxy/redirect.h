@@ -30,16 +30,14 @@ static __always_inline int redirect_to_lo(struct __sk_buff *skb, u32 l2, const s
 			return TC_ACT_SHOT;
 	}
 	set_intercept_mark(skb, c);
-	skb->cb[CB_MAGIC] = CB_TO_PROXY;
-	skb->cb[CB_IFINDEX] = ifindex;
-	skb->cb[CB_FLAGS] = flags;
+	write_handover(skb, CB_TO_PROXY, c->lo, ifindex, flags);
 	return bpf_redirect(c->lo, BPF_F_INGRESS);
 }
 
 /* To a client that is bound to a device: the packet enters by that device. */
 static __always_inline int redirect_to_device(struct __sk_buff *skb, u32 ifindex)
 {
-	skb->cb[CB_MAGIC] = CB_TO_CLIENT;
+	write_handover(skb, CB_TO_CLIENT, ifindex, 0, 0);
 	count_packet(skb, ifindex, OUT_REPLY);
 	return bpf_redirect(ifindex, BPF_F_INGRESS);
 }

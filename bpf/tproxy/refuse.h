@@ -20,7 +20,7 @@ static __always_inline int answer_local(struct __sk_buff *skb, const struct pack
 {
 	if (write_answer(skb, p, mtu))
 		return TC_ACT_SHOT;
-	skb->cb[CB_MAGIC] = CB_TO_CLIENT;
+	write_handover(skb, CB_TO_CLIENT, skb->ifindex, 0, 0);
 	return bpf_redirect(skb->ifindex, BPF_F_INGRESS);
 }
 

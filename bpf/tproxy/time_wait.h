@@ -47,9 +47,9 @@ static __always_inline void rewrite_flags(struct __sk_buff *skb, const struct pa
 	bpf_skb_store_bytes(skb, p->l4 + TCP_FLAGS, &new, sizeof(new), 0);
 }
 
-/* Make this SYN the reset; a copy of it, with `magic` and `flags`, enters by `ifindex`. */
+/* Make this SYN the reset; a copy of it enters by `target`, with what else is to be known. */
 static __always_inline bool reset_time_wait(struct __sk_buff *skb, const struct packet *p,
-					    u32 ifindex, u32 magic, u32 flags)
+					    u32 magic, u32 target, u32 ifindex, u32 flags)
 {
 	u32 seq = 0;
 	long failed;
@@ -57,10 +57,9 @@ static __always_inline bool reset_time_wait(struct __sk_buff *skb, const struct 
 	if (!read_awaited_seq(skb, p, &seq))
 		return false;
 	seq = bpf_htonl(seq);
-	skb->cb[CB_MAGIC] = magic;
-	skb->cb[CB_FLAGS] = flags;
-	failed = bpf_clone_redirect(skb, ifindex, BPF_F_INGRESS);
-	skb->cb[CB_MAGIC] = 0;
+	write_handover(skb, magic, target, ifindex, flags);
+	failed = bpf_clone_redirect(skb, target, BPF_F_INGRESS);
+	clear_handover(skb);
 	if (failed)
 		return false;
 	rewrite_flags(skb, p, TCP_SYN, TCP_RST);

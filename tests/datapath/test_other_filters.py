@@ -26,6 +26,7 @@ int foreign(struct __sk_buff *skb)
 
     if (packets && skb->protocol == 8)
         __sync_fetch_and_add(packets, 1);
+    skb->mark |= MARK;
     return -1;
 }
 """
@@ -33,11 +34,15 @@ HOOKS = [(device, hook) for device in ("wan0", "lo") for hook in ("ingress", "eg
 
 
 class Foreign:
-    """A filter of somebody else behind ours, that counts IPv4 packets."""
+    """A filter of somebody else that counts IPv4 packets, and puts a mark on them."""
 
-    def __init__(self, host: Applied, device: str, hook: str) -> None:
+    def __init__(
+        self, host: Applied, device: str, hook: str, *, prio: int = 30, mark: int = 0
+    ) -> None:
         headers = str(datapath.bpf_directory() / "kbuild")
-        module = compile_programs(_FOREIGN, headers=headers, defines={}, functions=("foreign",))
+        module = compile_programs(
+            _FOREIGN, headers=headers, defines={"MARK": str(mark)}, functions=("foreign",)
+        )
         compiled = module.programs["foreign"]
         self._seen = bpf_maps.create_map(MapSpec("seen", 2, 4, 8, 1))
         program = load_program(
@@ -50,7 +55,7 @@ class Foreign:
         )
         pin = BPFFS / f"foreign-{device}-{hook}"
         bpf_maps.pin(program, str(pin))
-        where = ["dev", device, hook, "prio", "30"]
+        where = ["dev", device, hook, "prio", str(prio)]
         try:
             with program:
                 classifier = ["bpf", "da", "object-pinned", str(pin)]
@@ -90,3 +95,18 @@ def test_filters_of_others_behind_ours_see_what_is_not_ours_and_only_that(fresh:
         near.close()
         far.close()
     assert {where: other.packets for where, other in others.items()} == seen
+
+
+@pytest.mark.parametrize("device", ["", "wan0"], ids=["unbound", "bound"])
+def test_filters_of_others_in_front_of_ours_may_put_marks_on_what_we_redirect(
+    fresh: Applied, device: str
+) -> None:
+    others = [Foreign(fresh, *where, prio=5, mark=0x40000) for where in HOOKS]
+    with support.listener(fresh) as proxy:
+        near, far = fresh.pair(proxy, device)
+        with near, far:
+            for one, two in ((near, far), (far, near)):
+                one.sendall(b"hello")
+                assert two.recv(5) == b"hello"
+    seen = [other.packets > 0 for other in others]
+    assert seen == [device == "wan0", True, True, True]

@@ -69,7 +69,7 @@ class Comparison:
         return _described(inputs[high - 1], self._compare(inputs[:high]))
 
     def _compare(self, inputs: Sequence[Input]) -> str:
-        model = Model(self._empty.setting, self._empty.local, self._empty.macs)
+        model = self._empty.anew()
         self._stage.forget()
         for number, flow in enumerate(self._known):
             device = self._stage.ifindexes["wan_egress"] if number % 4 else 0

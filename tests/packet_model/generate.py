@@ -6,6 +6,7 @@ import random
 from collections.abc import Sequence
 
 from tests.packet_model import addresses, packets
+from tests.packet_model.model import handed_over
 from tests.packet_model.settings import LISTENING, SERVICE
 from tests.packet_model.terms import AGAIN, TO_CLIENT, TO_PROXY, Cb, Input
 from tests.packet_model.wire import IPV4, IPV6, SERVICE_VLAN, TCP, UDP, VLAN, Flow
@@ -51,13 +52,18 @@ class Generator:
     def _cb(self, program: str) -> Cb:
         rng = self._rng
         dice = rng.random()
-        if program == "lo_ingress" and dice < 0.8:
+        here = self._ifindexes[program]
+        if program == "lo_ingress" and dice < 0.7:
             device = self._ifindexes["wan_egress"]
-            return (TO_PROXY, device, rng.choice((0, 1, 1, 2, 2, 6)), 0, 7)
+            return handed_over(TO_PROXY, here, device, rng.choice((0, 1, 1, 2, 2, 6)), 7)
         if program.endswith(("ingress", "ingress_l3")) and dice < 0.03:
-            return (TO_CLIENT, 0, 0, 0, 0)
-        odd = (rng.choice((TO_PROXY, AGAIN, 1, 0xFFFFFFFF)), 2, 3, 4, 5)
-        return odd if dice < 0.1 else (0,) * 5
+            return handed_over(TO_CLIENT, here)
+        if dice < 0.1:
+            # At times for another device.
+            magic = rng.choice((TO_PROXY, TO_CLIENT, AGAIN))
+            return handed_over(magic, here + rng.randrange(2), 0, rng.randrange(2))
+        odd = (rng.choice((TO_PROXY, TO_CLIENT, AGAIN, 1, 0xFFFFFFFF)), 2, 3, 4, 5)
+        return odd if dice < 0.2 else (0,) * 5
 
     def frame(self, mac: bytes) -> bytes:
         """An Ethernet frame, most of them to ``mac``."""

@@ -13,6 +13,7 @@ from tests.packet_model.memory import Verdicts
 from tests.packet_model.settings import LISTENING, SERVICE, Networks, Setting
 from tests.packet_model.terms import (
     AGAIN,
+    CHECK,
     DATAGRAM,
     ETHERNET,
     NEW,
@@ -22,6 +23,7 @@ from tests.packet_model.terms import (
     TO_CLIENT,
     TO_PROXY,
     UNSPEC,
+    Cb,
     Input,
     Verdict,
 )
@@ -39,12 +41,17 @@ class Model:
     setting: Setting
     local: Networks
     macs: dict[int, bytes]
+    lo: int
     assigns: bool = False
     tracked: Verdicts = field(default_factory=Verdicts)
     inbound: set[Flow] = field(default_factory=set)
     asked_a_group: set[Flow] = field(default_factory=set)
     replies: dict[Flow, int] = field(default_factory=dict)
     fragments: set[tuple[int, int, int, int]] = field(default_factory=set)
+
+    def anew(self) -> Model:
+        """The same host, which remembers nothing."""
+        return Model(self.setting, self.local, self.macs, self.lo, assigns=self.assigns)
 
     def judge(self, given: Input) -> Verdict:
         """Decide, and remember what the programs remember."""
@@ -53,7 +60,7 @@ class Model:
         place = given.program.removesuffix("_l3")
         if place == "wan_egress":
             return self._wan_egress(given, found, link)
-        if place == "lan_ingress" and not _from_us(given):
+        if place == "lan_ingress" and not from_us(given, TO_CLIENT):
             return self._lan_ingress(given, found, link)
         rest = {
             "wan_ingress": self._wan_ingress,
@@ -71,12 +78,13 @@ class Model:
         if outcome == "intercepted":
             assert isinstance(found, Packet)
             value, mask = self.setting.intercept_mark
-            cb = (TO_PROXY, given.ifindex, flags, *given.cb[3:])
+            mark = given.mark & ~mask | value
+            cb = handed_over(TO_PROXY, self.lo, given.ifindex, flags, given.cb[4])
             change = "" if link else "framed"
-            return Verdict(REDIRECT, counted, given.mark & ~mask | value, cb, change, found)
+            return Verdict(REDIRECT, counted, mark, cb, change, found)
         if outcome == "refused":
             assert isinstance(found, Packet)
-            cb = (TO_CLIENT, *given.cb[1:])
+            cb = handed_over(TO_CLIENT, given.ifindex, 0, 0, given.cb[4])
             return Verdict(REDIRECT, counted, given.mark, cb, "refused", found)
         action = SHOT if outcome in {"fragment_dropped", "unreadable"} else UNSPEC
         return Verdict(action, counted, given.mark, given.cb)
@@ -116,7 +124,7 @@ class Model:
         if outcome == "new":
             counted += ((given.ifindex, "intercepted"),)
         mark = given.mark
-        cb = (0, *given.cb[1:]) if given.cb[0] == AGAIN else given.cb
+        cb = taken(given.cb) if from_us(given, AGAIN) else given.cb
         if outcome in {"local", "not_forwarding", "bypass_address"}:
             self._welcome(given, found)
         if outcome in {"intercepted", "new"}:
@@ -236,8 +244,8 @@ class Model:
     # The devices' other sides.
 
     def _wan_ingress(self, given: Input, found: Packet | str) -> Verdict:
-        if _from_us(given):
-            return Verdict(OK, (), given.mark, (0, *given.cb[1:]))
+        if from_us(given, TO_CLIENT):
+            return Verdict(OK, (), given.mark, taken(given.cb))
         self._welcome(given, found)
         return Verdict(UNSPEC, (), given.mark, given.cb)
 
@@ -273,9 +281,9 @@ class Model:
         )
 
     def _lo_ingress(self, given: Input, found: Packet | str) -> Verdict:
-        if given.cb[0] != TO_PROXY:
+        if not from_us(given, TO_PROXY):
             return Verdict(UNSPEC, (), given.mark, given.cb)
-        cb = (0, *given.cb[1:])
+        cb = taken(given.cb)
         if not given.cb[2]:
             return Verdict(OK, (), given.mark, cb)
         usable = isinstance(found, Packet) and found.whole and self.setting.listens(found.flow)
@@ -291,10 +299,20 @@ class Model:
         device = self.replies.get(found.flow.turned(), 0)
         if not device:
             return nothing
-        cb = (TO_CLIENT, *given.cb[1:])
+        cb = handed_over(TO_CLIENT, device, 0, 0, given.cb[4])
         return Verdict(REDIRECT, ((device, "reply"),), given.mark, cb)
 
 
-def _from_us(given: Input) -> bool:
-    """An answer that one of our own programs sends in by this device."""
-    return given.cb[0] == TO_CLIENT
+def handed_over(magic: int, target: int, ifindex: int = 0, flags: int = 0, rest: int = 0) -> Cb:
+    """What one of our programs says of a packet that it sends in by ``target``."""
+    return magic, ifindex, flags, CHECK ^ target ^ ifindex ^ flags, rest
+
+
+def from_us(given: Input, magic: int) -> bool:
+    """Whether one of our own programs has sent a packet in by this device."""
+    return given.cb == handed_over(magic, given.ifindex, *given.cb[1:3], given.cb[4])
+
+
+def taken(cb: Cb) -> Cb:
+    """Nobody is to read it twice."""
+    return 0, cb[1], cb[2], 0, cb[4]

@@ -181,7 +181,7 @@ class Stage:
             knowing = Verdicts()
         knowing.rules = str(site_of(setting))
         macs = {self.ifindexes[program]: mac for program, mac in self.macs.items()}
-        return Model(setting, LOCAL, macs, tracked=knowing)
+        return Model(setting, LOCAL, macs, self.ifindexes["lo_ingress"], tracked=knowing)
 
     def _listener(self, protocol: int, v6: bool, *, transparent: bool) -> socket.socket:  # noqa: FBT001
         family = socket.AF_INET6 if v6 else socket.AF_INET

@@ -8,6 +8,7 @@ from tests.packet_model.wire import Packet
 
 UNSPEC, OK, SHOT, REDIRECT = -1, 0, 2, 7
 TO_PROXY, TO_CLIENT, AGAIN = 0x6E747001, 0x6E747002, 0x6E747003
+CHECK = 0x70726F78
 DATAGRAM, NEW = 2, 4
 ETHERNET = 14
 

@@ -36,7 +36,8 @@ def reached(program: str) -> Iterator[str]:
     for seed, setting in enumerate(SETTINGS):
         known = flows(random.Random(seed), 12)  # noqa: S311 - the same every time
         generator = Generator(seed, ifindexes, macs, known)
-        model = Model(setting, LOCAL, {ifindexes[name]: mac for name, mac in macs.items()})
+        by_index = {ifindexes[name]: mac for name, mac in macs.items()}
+        model = Model(setting, LOCAL, by_index, ifindexes["lo_ingress"])
         model.replies = dict.fromkeys(known, 1)
         for _ in range(6000):
             given = generator.input()

@@ -38,7 +38,7 @@ def quiet(stage: Stage, request: pytest.FixtureRequest) -> Model:
 
 
 def fresh(model: Model) -> Model:
-    return Model(model.setting, model.local, model.macs, assigns=True)
+    return model.anew()
 
 
 def generator(stage: Stage) -> Generator:

@@ -12,6 +12,7 @@ import pytest
 from tests.lab import Capture
 from tests.lab.testrun import Ran
 from tests.packet_model import answers
+from tests.packet_model.model import handed_over
 from tests.packet_model.settings import SETTINGS
 from tests.packet_model.stage import Stage
 from tests.packet_model.terms import OK, REDIRECT, SHOT, TO_CLIENT, UNSPEC, Input
@@ -51,9 +52,9 @@ def run(stage: Stage, packet: bytes, *, mac: bytes = b"", **more: int) -> tuple[
     protocol = IPV6 if packet[0] >> 4 == 6 else IPV4
     mac = mac or stage.macs["lan_ingress"]
     frame = mac + b"\2\0\0\0\0\1" + protocol.to_bytes(2, "big") + packet
-    cb = (more.get("magic", 0), 0, 0, 0, 0)
-    mark = more.get("mark", 0)
-    given = Input("lan_ingress", frame, stage.ifindexes["lan_ingress"], mark, cb=cb)
+    ifindex, mark, magic = stage.ifindexes["lan_ingress"], more.get("mark", 0), more.get("magic", 0)
+    cb = handed_over(magic, ifindex) if magic else (0, 0, 0, 0, 0)
+    given = Input("lan_ingress", frame, ifindex, mark, cb=cb)
     before = stage.counters()
     with stage.lab.host.entered():
         ran = stage.run(given)

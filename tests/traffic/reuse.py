@@ -83,10 +83,14 @@ def data_unread(pair: Pair) -> None:
     pair.near.close()
 
 
-def disconnected(pair: Pair) -> None:
+def disconnect(end: socket.socket) -> None:
     """connect(2) to AF_UNSPEC, which Python's own does not know."""
     nowhere = struct.pack("=H14x", socket.AF_UNSPEC)
-    assert ctypes.CDLL(None).connect(pair.near.fileno(), nowhere, len(nowhere)) == 0
+    assert ctypes.CDLL(None).connect(end.fileno(), nowhere, len(nowhere)) == 0
+
+
+def disconnected(pair: Pair) -> None:
+    disconnect(pair.near)
     pair.near.close()
 
 
