@@ -11,6 +11,7 @@ import pytest
 from hypothesis import settings
 
 from tests.lab import Lab, budget, isolate
+from tests.lab.effort import cpu_seconds
 from tests.lab.host import STATE, Host
 
 if TYPE_CHECKING:
@@ -71,6 +72,15 @@ def pytest_sessionfinish(session: pytest.Session) -> None:
         return
     if len(reporter.stats.get("skipped", [])) > int(Path(name).read_text()):
         session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
+    limit = item.get_closest_marker("cpu_seconds")
+    before = cpu_seconds()
+    yield
+    if limit is not None and (taken := cpu_seconds() - before) > limit.args[0]:
+        pytest.fail(f"has had {taken:.1f} CPU seconds, more than {limit.args[0]}")
 
 
 @pytest.fixture

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING
 from tests.datapath import support
 from tests.fastpath.support import fast
 from tests.lab import Lab, cgroups, isolate
+from tests.lab.patience import LONG
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -90,7 +91,7 @@ def held(host: support.Applied, total: int) -> Iterator[None]:
 
 def end(child: subprocess.Popen[str]) -> None:
     child.kill()
-    child.communicate(timeout=60)
+    child.communicate(timeout=LONG)
 
 
 def hold(first: int, count: int) -> None:

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.lab.patience import LONG
 from tests.paths import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
@@ -14,7 +15,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
 def run(name: str, *options: str) -> list[str]:
     words = [sys.executable, "-m", f"tests.bench.{name}", *options]
-    done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(
+        words, cwd=ROOT, capture_output=True, text=True, timeout=LONG, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout.splitlines()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -12,6 +11,8 @@ import pytest
 from netplan_tproxy import __version__
 from netplan_tproxy.cli import main as cli
 from netplan_tproxy.cli.arguments import parser
+from tests.lab.effort import effort
+from tests.lab.patience import LONG
 from tests.paths import ROOT
 
 SITE = "version: 1\ninterfaces:\n  wan0: {}\nproxy: {port: 9040}\n"
@@ -19,7 +20,9 @@ SITE = "version: 1\ninterfaces:\n  wan0: {}\nproxy: {port: 9040}\n"
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
     words = [sys.executable, "-m", "netplan_tproxy", *arguments]
-    return subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=30)
+    return subprocess.run(
+        words, cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONG
+    )
 
 
 def outcome(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
@@ -45,9 +48,8 @@ def test_help_names_every_option_and_every_option_has_help(
 
 
 def test_help_and_version_need_neither_root_nor_a_second() -> None:
-    start = time.monotonic()
     assert run("--version").returncode == 0
-    assert time.monotonic() - start < 1
+    assert effort(lambda: run("--version")) < 1
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ import pytest
 from netplan_tproxy.cli import main as cli
 from netplan_tproxy.cli.arguments import parser
 from netplan_tproxy.output.completion import arguments, script
-from tests.lab.patience import PATIENCE
+from tests.lab.patience import LONG, PATIENCE
 
 SHELLS = ["bash", "zsh", "fish"]
-LONG = [name for one in arguments(parser()) for name in one.names if name.startswith("--")]
+LONG_OPTIONS = [name for one in arguments(parser()) for name in one.names if name.startswith("--")]
 PROG = "tproxy-apply"
 
 
@@ -42,7 +42,7 @@ def offered(shell: str, scripts: Path, line: str) -> set[str]:
 
 def _run(scripts: Path, words: list[str]) -> str:
     done = subprocess.run(
-        words, cwd=scripts / "place", capture_output=True, text=True, check=True, timeout=20,
+        words, cwd=scripts / "place", capture_output=True, text=True, check=True, timeout=LONG,
         env={**os.environ, "HOME": str(scripts), "XDG_CONFIG_HOME": str(scripts)},
     )  # fmt: skip
     assert done.stderr == ""
@@ -130,7 +130,7 @@ def _until_quiet(terminal: int, seconds: float) -> str:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_long_option_is_offered(shell: str, scripts: Path) -> None:
-    assert set(LONG) <= offered(shell, scripts, f"{PROG} --")
+    assert set(LONG_OPTIONS) <= offered(shell, scripts, f"{PROG} --")
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -143,7 +143,7 @@ def test_choices_are_offered_and_nothing_else(shell: str, between: str, scripts:
 def test_site_files_are_offered_as_the_argument(shell: str, scripts: Path) -> None:
     found = {name.rstrip("/") for name in offered(shell, scripts, f"{PROG} ")}
     assert {"site.yaml", "deeper"} <= found
-    assert not found & set(LONG)
+    assert not found & set(LONG_OPTIONS)
 
 
 @pytest.mark.parametrize("shell", SHELLS)

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from tests.confirm.support import is_as, time_is_up, watchdog_of
-from tests.lab.patience import eventually
+from tests.lab.patience import LONG, eventually
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -115,7 +115,7 @@ def test_in_the_background_of_a_terminal_it_reads_nothing_and_is_not_stopped(hos
     time.sleep(0.5)
     assert "T (stopped)" not in _states(host)
     assert host.run("--commit").code == 0
-    child.wait(30)
+    child.wait(LONG)
     os.close(controller)
     os.close(terminal)
     host.destroyed()

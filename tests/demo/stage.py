@@ -6,7 +6,7 @@ import subprocess
 import time
 from typing import TYPE_CHECKING
 
-from tests.lab.patience import PATIENCE
+from tests.lab.patience import LONG, PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -37,7 +37,7 @@ class Stage:
     def command(self, line: str) -> subprocess.CompletedProcess[str]:
         """Show a command, run it in HOST, show what it says."""
         print(f"   $ {line}", flush=True)
-        done = self._host.run(line.split(), check=False, timeout=60, cwd=self._folder)
+        done = self._host.run(line.split(), check=False, timeout=LONG, cwd=self._folder)
         self.show(done.stdout + done.stderr)
         return done
 

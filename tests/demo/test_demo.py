@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.lab import isolate, processes
-from tests.lab.patience import PATIENCE
+from tests.lab.patience import LONG, PATIENCE
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
@@ -18,7 +18,7 @@ DEMO = (sys.executable, "-m", "tests.demo.demo")
 
 def test_every_claim_of_the_demo_holds() -> None:
     names = list(isolate.NETNS_DIR.iterdir())
-    done = subprocess.run(DEMO, capture_output=True, text=True, timeout=100, check=False)
+    done = subprocess.run(DEMO, capture_output=True, text=True, timeout=LONG, check=False)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "the kernel is as it was" in done.stdout
     assert list(isolate.NETNS_DIR.iterdir()) == names
@@ -28,7 +28,7 @@ def test_without_a_compiler_the_demo_fails_aloud(tmp_path: Path) -> None:
     (tmp_path / "bcc.py").write_text("raise ImportError('no bcc')\n")
     broken = {**os.environ, "PYTHONPATH": os.fspath(tmp_path)}
     done = subprocess.run(
-        DEMO, capture_output=True, text=True, timeout=100, check=False, env=broken
+        DEMO, capture_output=True, text=True, timeout=LONG, check=False, env=broken
     )
     assert done.returncode == 1
     assert "FAILED: it is applied" in done.stderr

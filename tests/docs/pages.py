@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from tests.lab import Lab
+from tests.lab.patience import LONG
 from tests.paths import DOCS
 
 _FENCE = re.compile(
@@ -74,7 +75,7 @@ def do(lab: Lab, folder: Path, step: Step) -> None:
         listening = f"until ss -Hltn 'sport = :{port[1]}' | grep -q .; do sleep 0.02; done"
         where.run(["timeout", "10", "bash", "-c", listening])
         return
-    done = where.run(["bash", "-c", step.command], timeout=60, **options)
+    done = where.run(["bash", "-c", step.command], timeout=LONG, **options)
     shown = iter(done.stdout.splitlines())
     for line in step.output:
         pattern = re.compile(".*".join(map(re.escape, line.split("…"))))

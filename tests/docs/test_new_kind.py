@@ -12,6 +12,7 @@ import pytest
 
 from tests.docs.pages import blocks
 from tests.lab import Lab, diff_snapshots, snapshot
+from tests.lab.patience import LONG
 from tests.paths import ROOT
 
 PAGE = ROOT / "CONTRIBUTING.md"
@@ -40,7 +41,7 @@ def tree(tmp_path: Path) -> Path:
 
 def run(lab: Lab, tree: Path, *arguments: str, code: int = 0) -> list[str]:
     words = [sys.executable, "-m", "netplan_tproxy", *arguments]
-    done = lab.host.run(words, check=False, cwd=tree, timeout=60)
+    done = lab.host.run(words, check=False, cwd=tree, timeout=LONG)
     assert (done.returncode, done.stderr) == (code, "")
     return done.stdout.splitlines()
 
@@ -76,7 +77,7 @@ def test_a_step_that_fails_after_it_undoes_it_too(lab: Lab, tree: Path) -> None:
     before = snapshot(lab.host)
     probe = "ip link show wan0 | grep -q 'qlen 500'"  # right before the change, wrong after it
     words = [sys.executable, "-m", "netplan_tproxy", "--probe", probe, "site.yaml"]
-    done = lab.host.run(words, check=False, cwd=tree, timeout=60)
+    done = lab.host.run(words, check=False, cwd=tree, timeout=LONG)
     assert done.returncode == 3
     assert "everything was put back" in done.stderr
     assert length(lab) == 500

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tests.lab import cgroups, syscalls
+from tests.lab.patience import LONG
 
 if TYPE_CHECKING:
     from types import FrameType
@@ -42,7 +43,7 @@ def enter_private(*, anew: bool = False) -> None:
         syscalls.mount("lab-etc", str(SETTINGS), "tmpfs")
     cgroups.enter_own()
     _MARK.touch()
-    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=10)
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=LONG)
 
 
 def start_over() -> None:

@@ -12,8 +12,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE = 60.0
+PATIENCE = 120.0
 """Seconds."""
+LONG = 400.0
+"""The same for a whole program, from its start to its end."""
 CURL = ("curl", "-sS", "--max-time", str(int(PATIENCE)))
 
 

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from tests.lab import bpfquery
 from tests.lab.isolate import BPFFS
+from tests.lab.patience import LONG
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -46,7 +47,7 @@ _VOLATILE = re.compile(
 
 
 def _lines(argv: Sequence[str]) -> list[str]:
-    done = subprocess.run(argv, capture_output=True, text=True, timeout=20, check=False)
+    done = subprocess.run(argv, capture_output=True, text=True, timeout=LONG, check=False)
     if done.returncode != 0:
         return [f"{' '.join(argv)}: exit {done.returncode}: {done.stderr.strip()}"]
     whole = done.stdout.replace("\n ", " ").replace("\n\t", " ")

@@ -15,6 +15,7 @@ from netplan_tproxy.kernel.bpf.maps import create_map, map_info, pin
 from netplan_tproxy.kernel.bpf.programs import load_program
 from tests.lab.isolate import BPFFS
 from tests.lab.leaks import created
+from tests.lab.patience import LONG
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ def test_what_a_killed_fork_has_pinned_is_a_leak() -> None:
 
 def test_what_others_create_and_keep_is_no_leak() -> None:
     with created() as objects:
-        subprocess.run([sys.executable, "-c", BY_OTHERS], check=True, cwd=ROOT, timeout=20)
+        subprocess.run([sys.executable, "-c", BY_OTHERS], check=True, cwd=ROOT, timeout=LONG)
         assert PIN.exists()
         assert objects.left(seconds=0) == set()
     PIN.unlink()

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab.host import unchanged
+from tests.lab.patience import LONG
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ def into(host: Host, target: str, *arguments: str, **environment: str) -> tuple[
     words += host.popen_words(*arguments)
     with Path(target).open("w", encoding="utf-8") as out:
         child = host.namespace.popen(words, cwd=ROOT, stdout=out, stderr=subprocess.PIPE)
-        _, err = child.communicate(timeout=60)
+        _, err = child.communicate(timeout=LONG)
     return child.returncode, err
 
 

@@ -15,7 +15,7 @@ import pytest
 from netplan_tproxy.output.screen import watch
 from netplan_tproxy.system.signals import Interrupted, Interrupts
 from tests.lab.host import Host
-from tests.lab.patience import PATIENCE
+from tests.lab.patience import LONG, PATIENCE
 from tests.paths import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
@@ -97,8 +97,8 @@ def test_watching_ends_when_nobody_reads_any_more(host: Host) -> None:
     host.applied()
     words = f"{sys.executable} -m netplan_tproxy --status --watch 0.1"
     line = f"set -o pipefail; {words} | head -1"
-    done = host.namespace.run(["bash", "-c", line], cwd=ROOT, timeout=20)
+    done = host.namespace.run(["bash", "-c", line], cwd=ROOT, timeout=LONG)
     assert done.stdout.startswith("site default: ")
     assert done.stderr == ""
-    silent = host.namespace.run(["bash", "-c", f"{words} >/dev/null"], cwd=ROOT, timeout=20)
+    silent = host.namespace.run(["bash", "-c", f"{words} >/dev/null"], cwd=ROOT, timeout=LONG)
     assert silent.returncode == 0

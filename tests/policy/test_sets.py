@@ -5,7 +5,6 @@ from __future__ import annotations
 import ipaddress
 import random
 import struct
-import time
 
 import pytest
 from hypothesis import given
@@ -16,6 +15,7 @@ from netplan_tproxy.datapath.sets import filled_set
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 from netplan_tproxy.site.model import Policy, Prefix
+from tests.lab.effort import effort
 from tests.policy.probes import Probe
 from tests.policy.support import PolicyHost, networks
 
@@ -125,14 +125,9 @@ def test_a_hundred_thousand_networks_are_applied_and_found(host: PolicyHost) -> 
     networks_file.write_text(
         "".join(f"{ipaddress.IPv4Address(n << (32 - size))}/{size}\n" for size, n in lengths)
     )
-    start = time.perf_counter()
-    host.applied(Policy(), to_file=networks_file.name)
-    applied = time.perf_counter() - start
-    start = time.perf_counter()
+    applying = effort(lambda: host.applied(Policy(), to_file=networks_file.name), tries=1)
+    assert applying < 10
     assert host.applied(Policy(), to_file=networks_file.name) == ["no changes"]
-    again = time.perf_counter() - start
-    print(f"{len(lengths)} networks: {applied:.2f} s, again {again:.2f} s")  # noqa: T201
-    assert applied < 10
     (pin,) = (host.pins / "sets").glob("*")
     inside = [number << (32 - length) for length, number in chosen.sample(sorted(lengths), 1000)]
     with bpf_maps.open_pinned(str(pin)) as fd:

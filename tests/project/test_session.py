@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.patience import LONG
 from tests.paths import ROOT
 
 SKIPPING = """
@@ -29,7 +30,7 @@ def session(folder: Path, allowed: int, content: str) -> subprocess.CompletedPro
     words += [f"--config-file={folder}/pytest.ini", f"--max-skips-file={folder}/skips"]
     return subprocess.run(
         [sys.executable, "-m", "pytest", *words, str(folder)],
-        capture_output=True, text=True, cwd=ROOT, check=False, timeout=60,
+        capture_output=True, text=True, cwd=ROOT, check=False, timeout=LONG,
     )  # fmt: skip
 
 

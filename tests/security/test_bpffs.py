@@ -18,6 +18,7 @@ from netplan_tproxy.system.owned import Owned
 from tests.lab import diff_snapshots
 from tests.lab.host import STATE, Host
 from tests.lab.isolate import BPFFS
+from tests.lab.patience import LONG
 from tests.security.umasks import umask
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
@@ -31,7 +32,7 @@ def as_nobody(*commands: str) -> None:
         subprocess.run(
             ["setpriv", "--reuid=65534", "--regid=65534", "--clear-groups", "sh", "-c", command],
             check=True,
-            timeout=10,
+            timeout=LONG,
         )
 
 

@@ -17,6 +17,7 @@ from jsonschema import Draft202012Validator
 from netplan_tproxy.site.schema.accept import UnsureError, accepts
 from netplan_tproxy.site.schema.location import site_schema
 from tests.lab.budget import examples
+from tests.lab.patience import LONG
 from tests.paths import ROOT
 
 FILES = sorted((Path(__file__).parent / "data").rglob("*.yaml"))
@@ -100,5 +101,6 @@ def test_a_right_file_is_loaded_without_jsonschema(tmp_path: Path) -> None:
         "sys.exit('jsonschema' in sys.modules)"
     )
     assert (
-        subprocess.run([sys.executable, "-c", code, site], check=False, timeout=20).returncode == 0
+        subprocess.run([sys.executable, "-c", code, site], check=False, timeout=LONG).returncode
+        == 0
     )

@@ -35,14 +35,14 @@ def test_a_directory(tmp_path: Path) -> None:
     assert _only_line(tmp_path) == ": is a directory, would be a regular file"
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.cpu_seconds(5)
 def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
     path = tmp_path / "pipe.yaml"
     os.mkfifo(path)
     assert _only_line(path) == ": is a pipe, would be a regular file"
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.cpu_seconds(5)
 def test_an_endless_device() -> None:
     assert _only_line("/dev/zero") == ": is a device, would be a regular file"
 
@@ -85,7 +85,7 @@ def test_a_file_whose_size_is_not_told_is_read_up_to_the_limit(
     assert "is larger than" in _only_line("/proc/self/pagemap")  # it is 256 GiB long
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.cpu_seconds(5)
 @pytest.mark.parametrize("path", ["/proc/kmsg", "/proc/self/environ", "/proc/self/pagemap"])
 def test_what_the_kernel_makes_up_is_not_even_opened(
     path: str, monkeypatch: pytest.MonkeyPatch
@@ -96,7 +96,7 @@ def test_what_the_kernel_makes_up_is_not_even_opened(
     assert line == ": is not stored but made by the kernel when it is read, would be a stored file"
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.cpu_seconds(5)
 def test_a_file_that_somebody_has_a_lease_on_is_not_waited_for(tmp_path: Path) -> None:
     path = tmp_path / "leased.yaml"
     path.write_text("version: 1\n", encoding="utf-8")
@@ -110,7 +110,7 @@ def test_a_file_that_somebody_has_a_lease_on_is_not_waited_for(tmp_path: Path) -
     assert line.startswith(": cannot be read, resource temporarily unavailable")
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.cpu_seconds(5)
 def test_a_name_that_is_exchanged_for_a_pipe_is_not_waited_for(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

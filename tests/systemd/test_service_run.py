@@ -10,6 +10,7 @@ import pytest
 
 from netplan_tproxy.systemd import service
 from tests.lab import Lab, diff_snapshots, snapshot
+from tests.lab.patience import LONG
 from tests.paths import ROOT
 from tests.systemd import manager
 
@@ -40,7 +41,7 @@ def scripted(lab: Lab, folder: Path, site: str, *lines: str) -> list[str]:
     unit.write_text(service.contents(words, "/run/site.yaml")[service.UNIT_PATH])
     script = "\n".join(["cat >/run/site.yaml <<END", f"{site}END", *lines])
     command = [sys.executable, "-m", "tests.systemd.manager", str(unit), script]
-    done = lab.host.run(command, cwd=ROOT, check=False, timeout=90)
+    done = lab.host.run(command, cwd=ROOT, check=False, timeout=LONG)
     assert done.stderr == ""
     return done.stdout.splitlines()
 

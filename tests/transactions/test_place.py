@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.lab.patience import LONG
 from tests.paths import ROOT
 from tests.transactions.scenes import SCENES
 
@@ -17,6 +18,6 @@ pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 def test_scene(name: str) -> None:
     done = subprocess.run(
         [sys.executable, "-m", "tests.transactions.scenes", name],
-        cwd=ROOT, capture_output=True, text=True, check=False, timeout=60,
+        cwd=ROOT, capture_output=True, text=True, check=False, timeout=LONG,
     )  # fmt: skip
     assert (done.returncode, done.stderr) == (0, "")
