@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
@@ -11,12 +11,13 @@ from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.kernel.host import sysctl_family
 from netplan_tproxy.kernel.host.sysctl import dotted, read_sysctl, write_sysctl
-from netplan_tproxy.kernel.host.sysctl_family import becomes, family
+from netplan_tproxy.kernel.host.sysctl_family import becomes, family, ipv6_switch
 from netplan_tproxy.resource.kind import Kind
 from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Id, Ledger, Live, Owned, Resource
 
 Values = tuple[tuple[str, str], ...]
+Lost = tuple[tuple[str, str, str], ...]
 _MOST_NAMES = 8
 
 
@@ -25,7 +26,8 @@ class Sysctl(Resource):
     """One setting; ``path`` is relative to /proc/sys.
 
     ``family`` are others that a write changes, by path: as they are, or are to be along with
-    it. Put back with it, they are as they were.
+    it. ``lost`` is what goes where IPv6 is switched off: device, name, and the message that
+    brings it back.
     """
 
     kind: ClassVar[str] = "sysctl"
@@ -34,10 +36,12 @@ class Sysctl(Resource):
     path: str
     setting: str
     family: Values = field(default=(), compare=False, metadata={"sparse": True})
+    lost: Lost = field(default=(), compare=False, metadata={"sparse": True})
 
     def __post_init__(self) -> None:
         # A ledger has lists.
-        object.__setattr__(self, "family", tuple((path, value) for path, value in self.family))
+        object.__setattr__(self, "family", tuple(tuple(pair) for pair in self.family))
+        object.__setattr__(self, "lost", tuple(tuple(one) for one in self.lost))
 
     @property
     def key(self) -> str:
@@ -58,7 +62,8 @@ class Sysctl(Resource):
             for path, value in self.family
             if becomes(self.path, path) in {sysctl_family.follows, sysctl_family.opposes}
         ]
-        return (self.setting, *_folded(shown))
+        lost = dict.fromkeys(f"{what} dev {dev}" for dev, what, _ in self.lost)
+        return (self.setting, *_folded(shown), *lost)
 
     @property
     def along(self) -> tuple[Resource, ...]:
@@ -68,14 +73,20 @@ class Sysctl(Resource):
         if not isinstance(now, Sysctl):
             return self
         before = mine.before if mine else None
-        first = before.family if isinstance(before, Sysctl) and before == self else ()
+        first = before if isinstance(before, Sysctl) and before == self else Sysctl("", "")
         held = {
-            path: self._holds(path, value, now.setting if mine else None, dict(first))
+            path: self._holds(path, value, now.setting if mine else None, dict(first.family))
             for path, value in now.family
         }
         wanted = ((path, others.get(Id(self.kind, path))) for path, _ in now.family)
         held |= {path: one.setting for path, one in wanted if isinstance(one, Sysctl)}
-        return replace(self, family=tuple((p, value) for p, value in held.items() if value))
+        values = tuple((path, value) for path, value in held.items() if value is not None)
+        lost = dict.fromkeys((*first.lost, *now.lost))
+        back = tuple(one for one in lost if self._has_ipv6(one[0], held))
+        return replace(self, family=values, lost=back)
+
+    def _has_ipv6(self, dev: str, held: Mapping[str, str | None]) -> bool:
+        return (held.get(f"net/ipv6/conf/{dev}/disable_ipv6") or self.setting) == "0"
 
     def _holds(self, path: str, value: str, ours: str | None, first: dict[str, str]) -> str | None:
         """Give what another setting is to be along with this one; None: as the kernel says.
@@ -152,10 +163,18 @@ class SysctlKind(Kind[Sysctl]):
             setting = seen.sysctl(path)
             if setting is not None:
                 members = ((member, seen.sysctl(member)) for member in family(path, seen.links))
-                yield Sysctl(path, setting, tuple((m, value) for m, value in members if value))
+                values = tuple((member, value) for member, value in members if value)
+                switch = ipv6_switch(path)
+                devices = [] if not switch else seen.ipv6_objects if switch == "all" else [switch]
+                lost = (
+                    (dev, one.what, one.message)
+                    for dev in devices
+                    for one in seen.ipv6_objects.get(dev, ())
+                )
+                yield Sysctl(path, setting, values, tuple(lost))
 
     def make(self, kernel: Kernel, before: Sysctl | None, after: Sysctl | None) -> None:
-        del kernel, before
+        del before
         if after is None:
             return
         # Of some settings a write has effects although it changes nothing.
@@ -164,6 +183,7 @@ class SysctlKind(Kind[Sysctl]):
         for path, value in after.family:
             if read_sysctl(path) not in {None, value}:
                 write_sysctl(path, value)
+        kernel.netlink.bring_back([(what, message) for _, what, message in after.lost])
 
 
 KIND = SysctlKind()

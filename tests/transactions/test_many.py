@@ -13,7 +13,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from netplan_tproxy.datapath.host import OUR_PROTOCOL, Kernel
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.protocol import OUR_PROTOCOL
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.answer import RefusedError
 from netplan_tproxy.kernel.netlink.channel import TOGETHER, Channel

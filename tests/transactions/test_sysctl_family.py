@@ -21,7 +21,7 @@ from tests.lab.host import SITE, STATE, Host
 from tests.lab.sabotage import raising, sabotaged
 
 if TYPE_CHECKING:
-    from tests.lab import Namespace
+    from tests.lab import Namespace, Snapshot
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
@@ -72,6 +72,62 @@ def test_what_a_setting_changes_along_is_put_back_on_destroy(host: Host, name: s
     host.destroyed()
     assert diff_snapshots(before, host.look()) == []
     assert not STATE.exists()
+
+
+@pytest.fixture
+def six(tmp_path: Path) -> Iterator[Host]:
+    """A host with all that a device loses with IPv6."""
+    with Lab(ipv6=True, lan=True) as lab:
+        host = Host(lab, tmp_path)
+        host.sh(
+            "ip addr add fd77:1::9/64 dev wan0 nodad noprefixroute",
+            "ip -6 route add 2001:db8::/32 via fd77::7 dev wan0",
+            "ip -6 route add 2001:db9::/32 dev wan0 table 77 metric 5 mtu 1400 proto 99",
+            "ip -6 route add 2001:dba::/32 nexthop via fd77::7 dev wan0 "
+            "nexthop via fd79::7 dev lan0",
+            "ip -6 neigh add fd77::7 lladdr 00:11:22:33:44:55 dev wan0",
+        )
+        yield host
+        host.run("--destroy")
+
+
+NO_IPV6 = {
+    "one interface": with_settings(ipv6__conf__wan0__disable_ipv6=1),
+    "all": with_settings(ipv6__conf__all__disable_ipv6=1),
+    "all but one": with_settings(
+        ipv6__conf__wan0__disable_ipv6=0, ipv6__conf__lan0__disable_ipv6=0,
+        ipv6__conf__all__disable_ipv6=1,
+    ),
+}  # fmt: skip
+
+
+def at_rest(host: Host) -> Snapshot:
+    """What there is; the two next hops of a route change places when one was gone."""
+    looked = host.look()
+    return {**looked, "routes6": [" ".join(sorted(line.split())) for line in looked["routes6"]]}
+
+
+@pytest.mark.parametrize("name", NO_IPV6)
+def test_addresses_neighbours_and_routes_come_back_with_ipv6(six: Host, name: str) -> None:
+    before = at_rest(six)
+    neighbours = six.sh("ip -6 neigh show nud permanent")
+    six.write(NO_IPV6[name])
+    done = six.applied()
+    gone = six.sh("ip -6 -o addr show dev wan0")
+    assert ("fd77::2" in gone) == (name == "all but one")
+    assert ("address fd77::2/64 dev wan0" in " ".join(done.out)) == (name != "all but one")
+    assert six.applied().out[-1] == "no changes"
+    six.destroyed()
+    assert diff_snapshots(before, at_rest(six)) == []
+    assert six.sh("ip -6 neigh show nud permanent") == neighbours
+
+
+def test_a_failure_brings_them_back(six: Host, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = at_rest(six)
+    six.write(NO_IPV6["all"])
+    with sabotaged(monkeypatch, raising(KernelError("no")), 1, done=True):
+        assert six.apply().code == 3
+    assert diff_snapshots(before, at_rest(six)) == []
 
 
 def test_what_the_file_asks_for_holds_whatever_else_is_set(host: Host) -> None:
