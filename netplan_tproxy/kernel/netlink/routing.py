@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.answer import HEADER, Reading
@@ -41,12 +42,16 @@ _DEFAULT_METRIC = {int(socket.AF_INET): 0, int(socket.AF_INET6): 1024}
 
 @dataclass(frozen=True)
 class Link:
-    """A network device; ``type`` is its ARPHRD number (1: Ethernet, 772: loopback)."""
+    """A network device; ``type`` is its ARPHRD number (1: Ethernet, 772: loopback).
+
+    ``mac`` is its link-layer address, "" for none.
+    """
 
     name: str
     ifindex: int
     type: int
     master: int = 0
+    mac: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,7 @@ class Routing(Rtnetlink):
 
         def parse(reading: Reading) -> list[Link]:
             links = (decoded("ifinfmsg", message) for message in reading.messages)
-            return [
-                Link(name, link["index"], link["ifi_type"], link.get_attr("IFLA_MASTER") or 0)
-                for link in links
-                if (name := link.get_attr("IFLA_IFNAME"))
-            ]
+            return [_link(link) for link in links if link.get_attr("IFLA_IFNAME")]
 
         links = self._listed("links", _GETLINK, encoded("ifinfmsg"), parse)
         return {link.name: link for link in links}
@@ -106,6 +107,13 @@ class Routing(Rtnetlink):
     def del_route(self, route: RouteRecord) -> None:
         """Remove a route with exactly this identity; none is fine."""
         self._make(removing_route(route))
+
+
+def _link(seen: Any) -> Link:
+    return Link(
+        seen.get_attr("IFLA_IFNAME"), seen["index"], seen["ifi_type"],
+        seen.get_attr("IFLA_MASTER") or 0, seen.get_attr("IFLA_ADDRESS") or "",
+    )  # fmt: skip
 
 
 def _route(family: int, message: bytes) -> RouteRecord | None:
