@@ -20,7 +20,7 @@ from netplan_tproxy.reconcile import transaction
 from netplan_tproxy.reconcile.outcome import APPLIED, HELD
 from netplan_tproxy.reconcile.report import pending_report
 from netplan_tproxy.reconcile.session import Session, opened
-from netplan_tproxy.resource.values import Change, Ledger, Plan
+from netplan_tproxy.resource.values import Change, Ledger, Plan, ledger_to_json
 from netplan_tproxy.site.model import Site
 from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.systemd.networkd import removes_foreign
@@ -66,7 +66,9 @@ class _Apply:
         new = record(self.site, self.options, time.time())
         if plan.changes:
             return self._execute(plan, owned, new)
-        if plan.ledger != owned or _says_otherwise(new, state.site_record()):
+        if ledger_to_json(plan.ledger or {}) != ledger_to_json(state.ledger()) or _says_otherwise(
+            new, state.site_record()
+        ):
             state.commit(plan.ledger or {}, new)
         _settle(session, plan.ledger or {})
         return None

@@ -14,10 +14,6 @@ from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.routing import Link
 from netplan_tproxy.site.model import Site
 
-# The routing protocol number that says "made by netplan-tproxy" (rtnetlink(7): 4 to 255
-# are free for user space; iproute2's rt_protos does not name this one).
-OUR_PROTOCOL = 233
-
 
 @dataclass(frozen=True)
 class Facts:

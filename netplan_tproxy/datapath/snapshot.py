@@ -12,9 +12,11 @@ from netplan_tproxy.datapath.layouts import SETS
 from netplan_tproxy.datapath.objects import BpfObjects
 from netplan_tproxy.datapath.pinned_maps import PinnedMap
 from netplan_tproxy.datapath.pinned_programs import PinnedProgram
+from netplan_tproxy.datapath.protocol import OUR_PROTOCOL
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.handle import Netlink
+from netplan_tproxy.kernel.netlink.ipv6_objects import Ipv6Object
 from netplan_tproxy.kernel.netlink.routing import Link, RouteRecord
 from netplan_tproxy.kernel.netlink.rules import RuleRecord
 from netplan_tproxy.kernel.netlink.tc import FilterRecord
@@ -62,6 +64,15 @@ class Snapshot:
         if path not in self._sysctls:
             self._sysctls[path] = read_sysctl(path)
         return self._sysctls[path]
+
+    @cached_property
+    def ipv6_objects(self) -> dict[str, list[Ipv6Object]]:
+        """What devices lose when IPv6 is switched off, by device; routes of ours left out."""
+        names = {link.ifindex: name for name, link in self.links.items()}
+        objects: dict[str, list[Ipv6Object]] = {}
+        for one in self._netlink.ipv6_objects(but=OUR_PROTOCOL):
+            objects.setdefault(names.get(one.ifindex, ""), []).append(one)
+        return objects
 
     def bpffs(self) -> int | None:
         """Count what others pinned in the bpffs; None: none is mounted."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netplan_tproxy.datapath.host import OUR_PROTOCOL
+from netplan_tproxy.datapath.protocol import OUR_PROTOCOL
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.route_get import way_to
 from netplan_tproxy.kernel.netlink.rules import AnyRule, Rules

@@ -40,6 +40,9 @@ class Config(Resource):
 
     @property
     def parts(self) -> tuple[str, ...]:
+        if len(self.packed) != CONFIG.value_size:
+            # A run of an earlier version wrote it down.
+            return ("of another version",)
         value = unpack_config(self.packed)
         parts = [
             f"{protocol} to {listener}"

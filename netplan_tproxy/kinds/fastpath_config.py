@@ -39,6 +39,9 @@ class FastConfig(Resource):
 
     @property
     def parts(self) -> tuple[str, ...]:
+        if len(self.packed) != CONFIG.value_size:
+            # A run of an earlier version wrote it down.
+            return ("of another version",)
         value = unpack_config(self.packed)
         ports = f"ports set {value.ports:016x}" if value.ports else "all ports"
         return (ports, f"budget {value.budget} bytes")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from netplan_tproxy.datapath.filter_names import (
@@ -19,10 +19,11 @@ from netplan_tproxy.datapath.programs import pin_of, places
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.netlink.routing import Link
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.resource.kind import Kind
 from netplan_tproxy.resource.ranks import Rank
-from netplan_tproxy.resource.values import Resource
+from netplan_tproxy.resource.values import Devices, Resource, name_now
 
 _HOOKS = {"ingress": CLSACT_INGRESS, "egress": CLSACT_EGRESS}
 
@@ -44,6 +45,7 @@ class Filter(Resource):
     prog_id: int = field(default=0, compare=False)
     name: str = field(default="", compare=False)
     replaceable: bool = field(default=True, compare=False)
+    mac: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:
@@ -75,6 +77,10 @@ class Filter(Resource):
     def restorable(self) -> bool:
         return self.replaceable
 
+    def follow(self, devices: Devices) -> Resource | None:
+        dev = name_now(self.dev, self.ifindex, self.mac, devices)
+        return replace(self, dev=dev) if dev else None
+
 
 class FilterKind(Kind[Filter]):
     """The kernel knows a filter by device, hook, prio and handle; its name tells ours."""
@@ -84,8 +90,9 @@ class FilterKind(Kind[Filter]):
     def desired(self, wanted: Wanted) -> Iterable[Filter]:
         for place in places(wanted.site, wanted.facts.link_types()):
             program = pin_of(place.program)
-            ifindex = wanted.facts.links[place.dev].ifindex
-            yield Filter(place.dev, place.hook, program, ifindex, 0, filter_name(program))
+            link = wanted.facts.links[place.dev]
+            name = filter_name(program)
+            yield Filter(place.dev, place.hook, program, link.ifindex, name=name, mac=link.mac)
 
     def observe(self, seen: Snapshot, scope: Sequence[Filter]) -> Iterable[Filter]:
         # On every device: without a ledger, and after a renaming, the name alone tells.
@@ -95,7 +102,7 @@ class FilterKind(Kind[Filter]):
             for hook, parent in _HOOKS.items():
                 for record in seen.filters(ifindex, parent):
                     if is_in_our_place(record):
-                        yield _filter(links[ifindex].name, hook, ifindex, record, seen.programs)
+                        yield _filter(links[ifindex], hook, record, seen.programs)
 
     def prepare(self, kernel: Kernel, before: Filter | None, after: Filter | None) -> None:
         for end in (before, after):
@@ -104,8 +111,12 @@ class FilterKind(Kind[Filter]):
 
     def make(self, kernel: Kernel, before: Filter | None, after: Filter | None) -> None:
         subject = after or before
-        link = kernel.links().get(subject.dev) if subject else None
-        if subject is None or (link is None and after is None):
+        if subject is None:
+            return
+        link = kernel.links().get(subject.dev)
+        if link is not None and link.ifindex != (subject.ifindex or link.ifindex):
+            link = None
+        if link is None and after is None:
             return
         if link is None:
             message = f"{subject.title}: the interface is gone"
@@ -128,7 +139,7 @@ class FilterKind(Kind[Filter]):
 
 
 def _filter(
-    dev: str, hook: str, ifindex: int, record: FilterRecord, programs: Mapping[str, PinnedProgram]
+    link: Link, hook: str, record: FilterRecord, programs: Mapping[str, PinnedProgram]
 ) -> Filter:
     program = program_of(record.name)
     pinned = programs.get(program)
@@ -137,7 +148,9 @@ def _filter(
     elif pinned is None or pinned.id != record.prog_id or not pinned.current:
         program = f"another program, id {record.prog_id}"
     replaceable = record.handle == HANDLE and record.prog_id != 0 and record.direct
-    return Filter(dev, hook, program, ifindex, record.prog_id, record.name, replaceable)
+    return Filter(
+        link.name, hook, program, link.ifindex, record.prog_id, record.name, replaceable, link.mac
+    )
 
 
 KIND = FilterKind()

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
 from netplan_tproxy.datapath.filter_names import is_ours
@@ -15,7 +15,7 @@ from netplan_tproxy.kernel.netlink.probe import require_clsact
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS
 from netplan_tproxy.resource.kind import Kind
 from netplan_tproxy.resource.ranks import Rank
-from netplan_tproxy.resource.values import Resource
+from netplan_tproxy.resource.values import Devices, Resource, name_now
 
 
 @dataclass(frozen=True)
@@ -27,6 +27,8 @@ class Qdisc(Resource):
     dev: str
     what: str = "clsact"
     foreign_filters: int = field(default=0, compare=False)
+    ifindex: int = field(default=0, compare=False)
+    mac: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:
@@ -56,6 +58,10 @@ class Qdisc(Resource):
     def in_use(self) -> str:
         return "carries filters of others" if self.foreign_filters else ""
 
+    def follow(self, devices: Devices) -> Resource | None:
+        dev = name_now(self.dev, self.ifindex, self.mac, devices)
+        return replace(self, dev=dev) if dev else None
+
 
 class QdiscKind(Kind[Qdisc]):
     """A clsact goes only if we made it and nobody else uses it."""
@@ -63,7 +69,9 @@ class QdiscKind(Kind[Qdisc]):
     resource = Qdisc
 
     def desired(self, wanted: Wanted) -> Iterable[Qdisc]:
-        return [Qdisc(dev) for dev in ("lo", *(one.name for one in wanted.site.interfaces))]
+        for dev in ("lo", *(one.name for one in wanted.site.interfaces)):
+            link = wanted.facts.links[dev]
+            yield Qdisc(dev, ifindex=link.ifindex, mac=link.mac)
 
     def observe(self, seen: Snapshot, scope: Sequence[Qdisc]) -> Iterable[Qdisc]:
         for dev in sorted({qdisc.dev for qdisc in scope} & seen.links.keys()):
@@ -75,7 +83,7 @@ class QdiscKind(Kind[Qdisc]):
                     for parent in (CLSACT_INGRESS, CLSACT_EGRESS)
                     for record in seen.filters(ifindex, parent)
                 )
-                yield Qdisc(dev, what, foreign)
+                yield Qdisc(dev, what, foreign, ifindex, seen.links[dev].mac)
 
     def prepare(self, kernel: Kernel, before: Qdisc | None, after: Qdisc | None) -> None:
         del kernel
@@ -83,8 +91,9 @@ class QdiscKind(Kind[Qdisc]):
             require_clsact()
 
     def make(self, kernel: Kernel, before: Qdisc | None, after: Qdisc | None) -> None:
-        link = kernel.links().get((after or before or Qdisc("")).dev)
-        if link is None:
+        subject = after or before or Qdisc("")
+        link = kernel.links().get(subject.dev)
+        if link is None or link.ifindex != (subject.ifindex or link.ifindex):
             if after is None:
                 return
             message = f"{after.title}: the interface is gone"

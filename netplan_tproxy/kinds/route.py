@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from netplan_tproxy.datapath.host import OUR_PROTOCOL, Kernel
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.protocol import OUR_PROTOCOL
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError
@@ -18,7 +19,7 @@ from netplan_tproxy.kernel.netlink.routing import (
 )
 from netplan_tproxy.resource.kind import BatchKind, Ends
 from netplan_tproxy.resource.ranks import Rank
-from netplan_tproxy.resource.values import Resource
+from netplan_tproxy.resource.values import Devices, Resource, name_now
 from netplan_tproxy.site.model import AF_INET, AF_INET6
 
 FAMILIES = (AF_INET, AF_INET6)
@@ -39,6 +40,7 @@ class Route(Resource):
     plain: bool = True
     ifindex: int = field(default=0, compare=False)
     raw: str = field(default="", compare=False)
+    mac: str = field(default="", compare=False)
 
     @property
     def key(self) -> str:
@@ -64,6 +66,12 @@ class Route(Resource):
     def signed(self) -> bool:
         return self.protocol == OUR_PROTOCOL
 
+    def follow(self, devices: Devices) -> Resource | None:
+        if not self.dev:
+            return self
+        dev = name_now(self.dev, self.ifindex, self.mac, devices)
+        return replace(self, dev=dev) if dev else None
+
     def satisfied_by(self, live: Resource) -> bool:
         # The protocol says who made a route; it is no part of what it does, nor of its key.
         return isinstance(live, Route) and replace(live, protocol=self.protocol) == self
@@ -81,7 +89,7 @@ class RouteKind(BatchKind[Route]):
         ]
 
     def observe(self, seen: Snapshot, scope: Sequence[Route]) -> Iterable[Route]:
-        names = {link.ifindex: link.name for link in seen.links.values()}
+        links = {link.ifindex: link for link in seen.links.values()}
         tables = sorted({(route.family, route.table) for route in scope})
         records = [
             *(one for family in FAMILIES for one in seen.routes(family, proto=OUR_PROTOCOL)),
@@ -89,10 +97,11 @@ class RouteKind(BatchKind[Route]):
         ]
         by_key: dict[str, Route] = {}
         for record in records:
+            link = links.get(record.ifindex)
             route = Route(
                 record.family, record.table, record.to, record.type,
-                names.get(record.ifindex, ""), record.protocol, not record.raw,
-                record.ifindex, record.raw,
+                link.name if link else "", record.protocol, not record.raw, record.ifindex,
+                record.raw, link.mac if link else "",
             )  # fmt: skip
             # Of several at one key (`ip route append`) the first is the one that works.
             by_key.setdefault(route.key, route)

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import ClassVar
 
-from netplan_tproxy.datapath.host import OUR_PROTOCOL, Kernel
+from netplan_tproxy.datapath.host import Kernel
+from netplan_tproxy.datapath.protocol import OUR_PROTOCOL
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError

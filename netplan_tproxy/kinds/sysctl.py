@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.kernel.host import sysctl_family
 from netplan_tproxy.kernel.host.sysctl import dotted, read_sysctl, write_sysctl
-from netplan_tproxy.kernel.host.sysctl_family import becomes, family
+from netplan_tproxy.kernel.host.sysctl_family import becomes, family, interface_of, ipv6_switch
+from netplan_tproxy.kernel.netlink.routing import Link
 from netplan_tproxy.resource.kind import Kind
 from netplan_tproxy.resource.ranks import Rank
-from netplan_tproxy.resource.values import Id, Ledger, Live, Owned, Resource
+from netplan_tproxy.resource.values import (
+    Devices,
+    Id,
+    Ledger,
+    Live,
+    Owned,
+    Resource,
+    name_now,
+)
 
 Values = tuple[tuple[str, str], ...]
+Lost = tuple[tuple[str, str, str], ...]
 _MOST_NAMES = 8
 
 
@@ -24,8 +34,10 @@ _MOST_NAMES = 8
 class Sysctl(Resource):
     """One setting; ``path`` is relative to /proc/sys.
 
-    ``family`` are others that a write changes, by path: as they are, or are to be along with
-    it. Put back with it, they are as they were.
+    ``devices`` are the number and address of the interfaces whose settings it is about, by
+    name. ``family`` are others that a write changes, by path: as they are, or are to be along with
+    it. ``lost`` is what goes where IPv6 is switched off: device, name, and the message that
+    brings it back.
     """
 
     kind: ClassVar[str] = "sysctl"
@@ -34,10 +46,17 @@ class Sysctl(Resource):
     path: str
     setting: str
     family: Values = field(default=(), compare=False, metadata={"sparse": True})
+    lost: Lost = field(default=(), compare=False, metadata={"sparse": True})
+    devices: Mapping[str, Sequence[Any]] = field(
+        default_factory=dict, compare=False, metadata={"sparse": True}
+    )
 
     def __post_init__(self) -> None:
         # A ledger has lists.
-        object.__setattr__(self, "family", tuple((path, value) for path, value in self.family))
+        object.__setattr__(self, "family", tuple(tuple(pair) for pair in self.family))
+        object.__setattr__(self, "lost", tuple(tuple(one) for one in self.lost))
+        devices = {name: tuple(device) for name, device in self.devices.items()}
+        object.__setattr__(self, "devices", devices)
 
     @property
     def key(self) -> str:
@@ -58,7 +77,26 @@ class Sysctl(Resource):
             for path, value in self.family
             if becomes(self.path, path) in {sysctl_family.follows, sysctl_family.opposes}
         ]
-        return (self.setting, *_folded(shown))
+        lost = dict.fromkeys(f"{what} dev {dev}" for dev, what, _ in self.lost)
+        return (self.setting, *_folded(shown), *lost)
+
+    def follow(self, devices: Devices) -> Resource | None:
+        names = {
+            name: name_now(name, ifindex, mac, devices)
+            for name, (ifindex, mac) in self.devices.items()
+        }
+        path = _renamed(self.path, names)
+        if path is None:
+            return None
+        family = ((_renamed(member, names), value) for member, value in self.family)
+        lost = ((names.get(dev, dev), what, message) for dev, what, message in self.lost)
+        return replace(
+            self,
+            path=path,
+            family=tuple((member, value) for member, value in family if member),
+            lost=tuple((dev, what, message) for dev, what, message in lost if dev),
+            devices={now: self.devices[name] for name, now in names.items() if now},
+        )
 
     @property
     def along(self) -> tuple[Resource, ...]:
@@ -68,14 +106,20 @@ class Sysctl(Resource):
         if not isinstance(now, Sysctl):
             return self
         before = mine.before if mine else None
-        first = before.family if isinstance(before, Sysctl) and before == self else ()
+        first = before if isinstance(before, Sysctl) and before == self else Sysctl("", "")
         held = {
-            path: self._holds(path, value, now.setting if mine else None, dict(first))
+            path: self._holds(path, value, now.setting if mine else None, dict(first.family))
             for path, value in now.family
         }
         wanted = ((path, others.get(Id(self.kind, path))) for path, _ in now.family)
         held |= {path: one.setting for path, one in wanted if isinstance(one, Sysctl)}
-        return replace(self, family=tuple((p, value) for p, value in held.items() if value))
+        values = tuple((path, value) for path, value in held.items() if value is not None)
+        lost = dict.fromkeys((*first.lost, *now.lost))
+        back = tuple(one for one in lost if self._has_ipv6(one[0], held))
+        return replace(self, family=values, lost=back, devices={**now.devices, **self.devices})
+
+    def _has_ipv6(self, dev: str, held: Mapping[str, str | None]) -> bool:
+        return (held.get(f"net/ipv6/conf/{dev}/disable_ipv6") or self.setting) == "0"
 
     def _holds(self, path: str, value: str, ours: str | None, first: dict[str, str]) -> str | None:
         """Give what another setting is to be along with this one; None: as the kernel says.
@@ -124,6 +168,18 @@ class Sysctl(Resource):
                 yield Sysctl(path, value, tuple(along.items()) if another_name else ())
 
 
+def _renamed(path: str, names: Mapping[str, str | None]) -> str | None:
+    """Give a path with the name that its interface has now; None: that is gone."""
+    old = interface_of(path)
+    new = names.get(old, old)
+    return path.replace(f"/{old}/", f"/{new}/", 1) if new or not old else None
+
+
+def _devices(links: Mapping[str, Link], paths: Iterable[str]) -> dict[str, tuple[int, str]]:
+    named = {interface_of(path): None for path in paths}
+    return {name: (links[name].ifindex, links[name].mac) for name in named if name in links}
+
+
 def _folded(values: Iterable[tuple[str, str]]) -> Iterable[str]:
     """Give what differs in the interface alone as one: ``net.ipv4.conf.{a,b}.forwarding 0``."""
     names: dict[tuple[str, str, str], list[str]] = {}
@@ -145,17 +201,28 @@ class SysctlKind(Kind[Sysctl]):
     resource = Sysctl
 
     def desired(self, wanted: Wanted) -> Iterable[Sysctl]:
-        return [Sysctl(path, " ".join(value.split())) for path, value in wanted.site.sysctls]
+        for path, value in wanted.site.sysctls:
+            devices = _devices(wanted.facts.links, [path])
+            yield Sysctl(path, " ".join(value.split()), devices=devices)
 
     def observe(self, seen: Snapshot, scope: Sequence[Sysctl]) -> Iterable[Sysctl]:
         for path in dict.fromkeys(one.path for one in scope):
             setting = seen.sysctl(path)
             if setting is not None:
                 members = ((member, seen.sysctl(member)) for member in family(path, seen.links))
-                yield Sysctl(path, setting, tuple((m, value) for m, value in members if value))
+                values = tuple((member, value) for member, value in members if value)
+                switch = ipv6_switch(path)
+                devices = [] if not switch else seen.ipv6_objects if switch == "all" else [switch]
+                lost = (
+                    (dev, one.what, one.message)
+                    for dev in devices
+                    for one in seen.ipv6_objects.get(dev, ())
+                )
+                about = _devices(seen.links, [path, *(member for member, _ in values)])
+                yield Sysctl(path, setting, values, tuple(lost), about)
 
     def make(self, kernel: Kernel, before: Sysctl | None, after: Sysctl | None) -> None:
-        del kernel, before
+        del before
         if after is None:
             return
         # Of some settings a write has effects although it changes nothing.
@@ -164,6 +231,7 @@ class SysctlKind(Kind[Sysctl]):
         for path, value in after.family:
             if read_sysctl(path) not in {None, value}:
                 write_sysctl(path, value)
+        kernel.netlink.bring_back([(what, message) for _, what, message in after.lost])
 
 
 KIND = SysctlKind()

@@ -15,7 +15,14 @@ from netplan_tproxy.reconcile import transaction
 from netplan_tproxy.reconcile.diff import by_id, diff, merged, way_back
 from netplan_tproxy.reconcile.preflight import require_facts
 from netplan_tproxy.resource.kind import Kinds
-from netplan_tproxy.resource.values import Id, Ledger, Plan, Resource
+from netplan_tproxy.resource.values import (
+    Id,
+    Ledger,
+    Plan,
+    Resource,
+    follow_changes,
+    follow_ledger,
+)
 from netplan_tproxy.site.model import Site
 from netplan_tproxy.state.state import State
 from netplan_tproxy.system.signals import Interrupts
@@ -52,7 +59,9 @@ class Session:
 
         So the plan leads from wherever that run got to straight to what is wanted now.
         """
-        ledger, begun = self.state.ledger(), self.state.interrupted()
+        links = self.kernel.links()
+        ledger = follow_ledger(self.state.ledger(), links)
+        begun = follow_changes(self.state.interrupted(), links)
         if not begun:
             return ledger
         pending = self.state.pending()
@@ -85,11 +94,13 @@ class Session:
 
     def plan_back(self) -> Plan:
         """Plan the way back to the last committed state. Raises TproxyError."""
-        begun = self.state.interrupted()
+        links = self.kernel.links()
+        begun = follow_changes(self.state.interrupted(), links)
         if self.state.pending() is None and not begun:
             message = "nothing awaits its confirmation, and no run was cut short"
             raise NothingPendingError(message)
-        committed = {identity: mine.ours for identity, mine in self.state.ledger().items()}
+        ledger = follow_ledger(self.state.ledger(), links)
+        committed = {identity: mine.ours for identity, mine in ledger.items()}
         plan = self.plan_to(committed, self.owned())
         live = transaction.observe(self.kinds, self.kernel, [change.subject for change in begun])
         return way_back(plan, begun, live)

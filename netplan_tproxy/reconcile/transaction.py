@@ -19,7 +19,15 @@ from netplan_tproxy.reconcile.diff import by_id, left_to_others
 from netplan_tproxy.reconcile.report import change_line
 from netplan_tproxy.reconcile.steps import StepError, listed, make, step_line, steps
 from netplan_tproxy.resource.kind import Kinds
-from netplan_tproxy.resource.values import Change, Id, Ledger, Live, Plan, Resource
+from netplan_tproxy.resource.values import (
+    Change,
+    Id,
+    Ledger,
+    Live,
+    Plan,
+    Resource,
+    follow_changes,
+)
 from netplan_tproxy.system.signals import Interrupts
 
 _log = logging.getLogger(__name__)
@@ -150,6 +158,7 @@ def undo(
     Raises NotPutBackError that names what is not as it was.
     """
     failures: list[str] = []
+    made = _where_they_are(made, kernel)
     left = _left(made, kinds, kernel, verified=verified)
     inverse = [change.inverse() for change in reversed(made) if change.id not in left]
     for step in steps(inverse, kinds):
@@ -170,6 +179,15 @@ def undo(
         message = f"{_cause(cause)}; could not put back: {named}"
         raise NotPutBackError(message)
     return [f"{now.title}: {why}" for now, why in left.values()]
+
+
+def _where_they_are(changes: Sequence[Change], kernel: Kernel) -> Sequence[Change]:
+    """Give changes where their interfaces are now."""
+    try:
+        return follow_changes(changes, kernel.links())
+    except (TproxyError, OSError):
+        # Unread, they are where they were.
+        return changes
 
 
 def _left(

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, fields
-from typing import Any, ClassVar, NamedTuple
+from typing import Any, ClassVar, NamedTuple, Protocol
 
 from netplan_tproxy.resource.ranks import Rank
 
@@ -20,6 +20,34 @@ class Id(NamedTuple):
 
     kind: str
     key: str
+
+
+class Device(Protocol):
+    """An interface; its number may be used again, so its link-layer address counts, too."""
+
+    @property
+    def ifindex(self) -> int:
+        """Its number."""
+
+    @property
+    def mac(self) -> str:
+        """Its link-layer address; "" for none."""
+
+
+Devices = Mapping[str, Device]
+
+
+def name_now(name: str, ifindex: int, mac: str, devices: Devices) -> str | None:
+    """Give the name that a device has now; None: it is gone.
+
+    ``name`` is what it was called, and ``ifindex`` 0 where that is all that is known.
+    """
+    if not ifindex or (name in devices and devices[name].ifindex == ifindex):
+        return name
+    for other, device in devices.items():
+        if (device.ifindex, device.mac) == (ifindex, mac):
+            return other
+    return None
 
 
 @dataclass(frozen=True)
@@ -83,6 +111,11 @@ class Resource:
         """Why it must stay although we made it ("" when it may go)."""
         return ""
 
+    def follow(self, devices: Devices) -> Resource | None:
+        """Itself, under the name that its interface has now; None: that is gone."""
+        del devices
+        return self
+
     def satisfied_by(self, live: Resource) -> bool:
         """Whether ``live`` is all that this one asks for."""
         return self == live
@@ -141,6 +174,12 @@ class Change:
         """The change that undoes this one."""
         return Change(self.after, self.before)
 
+    def follow(self, devices: Devices) -> Change | None:
+        """The same where its interface is now; None: that is gone."""
+        before = self.before.follow(devices) if self.before else None
+        after = self.after.follow(devices) if self.after else None
+        return Change(before, after) if before or after else None
+
 
 @dataclass(frozen=True)
 class Owned:
@@ -148,6 +187,12 @@ class Owned:
 
     ours: Resource
     before: Resource | None = None
+
+    def follow(self, devices: Devices) -> Owned | None:
+        """The same where its interface is now; None: that is gone."""
+        ours = self.ours.follow(devices)
+        before = self.before.follow(devices) if self.before else None
+        return Owned(ours, before) if ours else None
 
 
 Ledger = Mapping[Id, Owned]
@@ -166,6 +211,24 @@ class Plan:
     ledger: Ledger | None = None
     # All that the run asks for, whether it has to change for it or not.
     wanted: tuple[Resource, ...] = ()
+
+
+def follow_ledger(ledger: Ledger, devices: Devices) -> dict[Id, Owned]:
+    """Give a ledger with the names that interfaces have now, without those that are gone."""
+    entries = (mine.follow(devices) for mine in ledger.values())
+    return {mine.ours.id: mine for mine in entries if mine}
+
+
+def follow_changes(changes: Iterable[Change], devices: Devices) -> list[Change]:
+    """Give changes with the names that interfaces have now, without those that are gone."""
+    return [change for one in changes if (change := one.follow(devices))]
+
+
+def ledger_to_json(ledger: Ledger) -> list[dict[str, Any]]:
+    """Give a ledger as JSON values."""
+    return [
+        {"ours": to_json(mine.ours), "before": to_json(mine.before)} for mine in ledger.values()
+    ]
 
 
 def to_json(resource: Resource | None) -> dict[str, Any] | None:

@@ -98,3 +98,11 @@ def test_every_kind_survives_the_way_to_json_and_back() -> None:
             assert _resource(to_json(resource)) == resource
             seen.add(resource.kind)
     assert seen == set(KINDS)
+
+
+@pytest.mark.parametrize("kind", ["config", "fastconfig"])
+def test_a_config_of_an_earlier_version_can_be_read_and_named(kind: str) -> None:
+    """A ledger or journal of an upgraded host holds it."""
+    resource = _resource({"kind": kind, "packed": "00" * 7})
+    assert resource is not None
+    assert resource.value == "of another version"

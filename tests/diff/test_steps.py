@@ -80,6 +80,9 @@ class Memory:
     def build(self) -> None:
         pass
 
+    def links(self) -> dict[str, Any]:
+        return {}
+
     def snapshot(self) -> Self:
         return self
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netplan_tproxy.datapath.features import SCHED_CLS
-from netplan_tproxy.datapath.host import OUR_PROTOCOL
+from netplan_tproxy.datapath.protocol import OUR_PROTOCOL
 from netplan_tproxy.inspect.doctor import conflicts, marks, mounts, netfilter, privileges
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
 from netplan_tproxy.inspect.doctor.target import Target

@@ -24,7 +24,7 @@ from netplan_tproxy.reconcile.diff import by_id, diff
 from netplan_tproxy.resource.kind import Kind, Kinds, from_json
 from netplan_tproxy.resource.values import Ledger, Owned, Plan, to_json
 from netplan_tproxy.system.signals import Interrupts
-from tests.lab import Lab
+from tests.lab import Lab, budget
 
 if TYPE_CHECKING:
     from netplan_tproxy.datapath.snapshot import Snapshot
@@ -147,7 +147,7 @@ def world() -> Iterator[Namespace]:
 
 
 @settings(
-    max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=budget.examples(60), suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 @example({}, [{FORWARD: "1", WAN: "0"}], {WAN: "1"}, 0)
 @example({WAN: "1"}, [{FORWARD: "1"}], {FORWARD: "0"}, 0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
-from netplan_tproxy.datapath.host import OUR_PROTOCOL
+from netplan_tproxy.datapath.protocol import OUR_PROTOCOL
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, warn
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.netlink.routing import has_routes

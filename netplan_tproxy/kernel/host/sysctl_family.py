@@ -72,6 +72,7 @@ _FAMILIES: tuple[tuple[str, Mapping[str, Becomes]], ...] = (
     ("net/mptcp/path_manager", {"net/mptcp/pm_type": derived}),
 )
 _OF_INTERFACE = re.compile("net/ipv[46]/(?:conf|neigh)/([^/]+)/[^/]+")
+_SWITCH = re.compile("net/ipv6/conf/([^/]+)/disable_ipv6")
 _PATTERNS = tuple((re.compile(leader), members) for leader, members in _FAMILIES)
 
 
@@ -105,6 +106,12 @@ def becomes(leader: str, member: str) -> Becomes | None:
     """Say what writing ``leader`` makes of another setting; None: nothing."""
     name = interface_of(member)
     return family(leader, [name] if name else []).get(member)
+
+
+def ipv6_switch(path: str) -> str:
+    """Name the interface that a setting switches IPv6 off on, or "all"; "" for others."""
+    match = _SWITCH.fullmatch(path)
+    return match[1] if match and match[1] != "default" else ""
 
 
 def interface_of(path: str) -> str:

@@ -8,6 +8,7 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.answer import HEADER, Reading
@@ -29,7 +30,7 @@ _ROUTE_TYPES = {
 _TYPE_NUMBERS = {name: number for number, name in _ROUTE_TYPES.items()}
 _SCOPES = {"local": 254, "unicast": 253}
 _GETLINK = 18
-_NEWROUTE, _DELROUTE, _GETROUTE = 24, 25, 26
+NEWROUTE, _DELROUTE, GETROUTE = 24, 25, 26
 _MESSAGE = struct.Struct("=8BI")  # struct rtmsg
 _DST, _OIF, _PRIORITY, _CACHEINFO, _TABLE, _PREF = 1, 4, 6, 12, 15, 20  # RTA_…
 # What a route as we put them shows of itself.
@@ -41,12 +42,16 @@ _DEFAULT_METRIC = {int(socket.AF_INET): 0, int(socket.AF_INET6): 1024}
 
 @dataclass(frozen=True)
 class Link:
-    """A network device; ``type`` is its ARPHRD number (1: Ethernet, 772: loopback)."""
+    """A network device; ``type`` is its ARPHRD number (1: Ethernet, 772: loopback).
+
+    ``mac`` is its link-layer address, "" for none.
+    """
 
     name: str
     ifindex: int
     type: int
     master: int = 0
+    mac: str = ""
 
 
 @dataclass(frozen=True)
@@ -70,11 +75,7 @@ class Routing(Rtnetlink):
 
         def parse(reading: Reading) -> list[Link]:
             links = (decoded("ifinfmsg", message) for message in reading.messages)
-            return [
-                Link(name, link["index"], link["ifi_type"], link.get_attr("IFLA_MASTER") or 0)
-                for link in links
-                if (name := link.get_attr("IFLA_IFNAME"))
-            ]
+            return [_link(link) for link in links if link.get_attr("IFLA_IFNAME")]
 
         links = self._listed("links", _GETLINK, encoded("ifinfmsg"), parse)
         return {link.name: link for link in links}
@@ -97,7 +98,7 @@ class Routing(Rtnetlink):
             ]
 
         # There is no such table until a route is put into it.
-        return self._listed("routes", _GETROUTE, body, parse, errno.ENOENT)
+        return self._listed("routes", GETROUTE, body, parse, errno.ENOENT)
 
     def put_route(self, route: RouteRecord, *, replace: bool) -> None:
         """Add a route, or replace the one at its key."""
@@ -106,6 +107,13 @@ class Routing(Rtnetlink):
     def del_route(self, route: RouteRecord) -> None:
         """Remove a route with exactly this identity; none is fine."""
         self._make(removing_route(route))
+
+
+def _link(seen: Any) -> Link:
+    return Link(
+        seen.get_attr("IFLA_IFNAME"), seen["index"], seen["ifi_type"],
+        seen.get_attr("IFLA_MASTER") or 0, seen.get_attr("IFLA_ADDRESS") or "",
+    )  # fmt: skip
 
 
 def _route(family: int, message: bytes) -> RouteRecord | None:
@@ -119,7 +127,7 @@ def _route(family: int, message: bytes) -> RouteRecord | None:
     return RouteRecord(
         family, _as_number(values.get(_TABLE), table), f"{ipaddress.ip_address(address)}/{bits}",
         _ROUTE_TYPES.get(kind, str(kind)), _as_number(values.get(_OIF), 0), protocol,
-        "" if values.keys() <= _PLAIN else _restoring(message),
+        "" if values.keys() <= _PLAIN else restoring(message),
     )  # fmt: skip
 
 
@@ -127,7 +135,7 @@ def _as_number(value: bytes | None, default: int) -> int:
     return default if value is None else int.from_bytes(value, sys.byteorder)
 
 
-def _restoring(message: bytes) -> str:
+def restoring(message: bytes) -> str:
     """Give the message that puts a route as a dump showed it, in hexadecimal."""
     *fields, flags = _MESSAGE.unpack_from(message, HEADER.size)
     # The other flags say how the route fares, and may not be asked for.
@@ -137,7 +145,7 @@ def _restoring(message: bytes) -> str:
             body += attribute(kind, value)
     # A ledger keeps it with a header: earlier versions sent it as it is.
     asked = REQUEST | ACK | REPLACE | CREATE
-    return (HEADER.pack(HEADER.size + len(body), _NEWROUTE, asked, 0, 0) + body).hex()
+    return (HEADER.pack(HEADER.size + len(body), NEWROUTE, asked, 0, 0) + body).hex()
 
 
 def putting_route(route: RouteRecord, *, replace: bool) -> Request:
@@ -145,8 +153,8 @@ def putting_route(route: RouteRecord, *, replace: bool) -> Request:
     what = f"{'replace' if replace else 'add'} route {route.to} table {route.table}"
     if route.raw:
         body = bytes.fromhex(route.raw)[HEADER.size :]
-        return Request(what, _NEWROUTE, body, CREATE | REPLACE)
-    return Request(what, _NEWROUTE, _body(route), CREATE | (REPLACE if replace else EXCL))
+        return Request(what, NEWROUTE, body, CREATE | REPLACE)
+    return Request(what, NEWROUTE, _body(route), CREATE | (REPLACE if replace else EXCL))
 
 
 def removing_route(route: RouteRecord) -> Request:
@@ -173,7 +181,7 @@ def has_routes(family: int, table: int) -> bool:
     """
     body = _MESSAGE.pack(family, 0, 0, 0, 0, 0, 0, 0, 0) + number(_TABLE, table)
     try:
-        return Channel().any(_GETROUTE, body)
+        return Channel().any(GETROUTE, body)
     except OSError as refusal:
         if refusal.errno == errno.ENOENT:
             return False

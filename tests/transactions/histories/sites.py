@@ -9,6 +9,14 @@ from hypothesis import strategies as st
 PORTS = (9040, 9041)
 MARKS = ("0x1/0x1", "0x40/0xf0", "0x100/0x100")
 TABLES = (100, 101)
+FORWARDING: tuple[dict[str, int], ...] = (
+    {},
+    {},
+    {"ip_forward": 1},
+    {"ip_forward": 1, "conf.wan0.forwarding": 0},
+    {"conf.wan0.forwarding": 1},
+    {"conf.default.rp_filter": 1},
+)
 
 
 class Foreign(NamedTuple):
@@ -57,6 +65,7 @@ def sites() -> st.SearchStrategy[str]:
         table=st.sampled_from(TABLES),
         priority=st.sampled_from([None, 900, 1000]),
         ttl=st.sampled_from([None, 33, 65]),
+        forwarding=st.sampled_from(FORWARDING),
         networks=st.sampled_from([(), ("10.0.0.0/8",), ("10.0.0.0/8", "192.0.2.0/24")]),
         ports=st.sampled_from([None, "[80]", "[80, 443, 8000-8999]"]),
         down=st.sampled_from(["drop", "bypass"]),
@@ -73,6 +82,7 @@ def _text(
     table: int,
     priority: int | None,
     ttl: int | None,
+    forwarding: dict[str, int],
     networks: tuple[str, ...],
     ports: str | None,
     down: str,
@@ -89,7 +99,9 @@ def _text(
         f"route_tables: {{{table}: [{', '.join(routes)}]}}",
         f"rules: [{rule}]",
     ]
-    lines += [f"sysctls: {{net.ipv4.ip_default_ttl: {ttl}}}"] if ttl else []
+    settings = forwarding | ({"ip_default_ttl": ttl} if ttl else {})
+    named = [f"net.ipv4.{name}: {value}" for name, value in settings.items()]
+    lines += [f"sysctls: {{{', '.join(named)}}}"] if named else []
     lines += [f"bypass: {{to: [{', '.join(networks)}]}}"] if networks else []
     lines += [f"intercept: {{ports: {ports}}}"] if ports else []
     return "\n".join(lines) + "\n"
