@@ -6,9 +6,8 @@ import random
 from collections.abc import Sequence
 
 from tests.packet_model import addresses, packets
-from tests.packet_model.model import handed_over
 from tests.packet_model.settings import LISTENING, SERVICE
-from tests.packet_model.terms import AGAIN, TO_CLIENT, TO_PROXY, Cb, Input
+from tests.packet_model.terms import AGAIN, TO_CLIENT, TO_PROXY, Cb, Input, handed_over
 from tests.packet_model.wire import IPV4, IPV6, SERVICE_VLAN, TCP, UDP, VLAN, Flow
 
 PROGRAMS = (

@@ -13,7 +13,6 @@ from tests.packet_model.memory import Verdicts
 from tests.packet_model.settings import LISTENING, SERVICE, Networks, Setting
 from tests.packet_model.terms import (
     AGAIN,
-    CHECK,
     DATAGRAM,
     ETHERNET,
     NEW,
@@ -23,9 +22,11 @@ from tests.packet_model.terms import (
     TO_CLIENT,
     TO_PROXY,
     UNSPEC,
-    Cb,
     Input,
     Verdict,
+    from_us,
+    handed_over,
+    taken,
 )
 from tests.packet_model.wire import ACK, RST, SYN, TCP, UDP, Flow, Packet, protocol_of, read
 
@@ -301,18 +302,3 @@ class Model:
             return nothing
         cb = handed_over(TO_CLIENT, device, 0, 0, given.cb[4])
         return Verdict(REDIRECT, ((device, "reply"),), given.mark, cb)
-
-
-def handed_over(magic: int, target: int, ifindex: int = 0, flags: int = 0, rest: int = 0) -> Cb:
-    """What one of our programs says of a packet that it sends in by ``target``."""
-    return magic, ifindex, flags, CHECK ^ target ^ ifindex ^ flags, rest
-
-
-def from_us(given: Input, magic: int) -> bool:
-    """Whether one of our own programs has sent a packet in by this device."""
-    return given.cb == handed_over(magic, given.ifindex, *given.cb[1:3], given.cb[4])
-
-
-def taken(cb: Cb) -> Cb:
-    """Nobody is to read it twice."""
-    return 0, cb[1], cb[2], 0, cb[4]

@@ -41,3 +41,18 @@ class Verdict(NamedTuple):
     cb: Cb
     change: str = ""
     packet: Packet | None = None
+
+
+def handed_over(magic: int, target: int, ifindex: int = 0, flags: int = 0, rest: int = 0) -> Cb:
+    """What one of our programs says of a packet that it sends in by ``target``."""
+    return magic, ifindex, flags, CHECK ^ target ^ ifindex ^ flags, rest
+
+
+def from_us(given: Input, magic: int) -> bool:
+    """Whether one of our own programs has sent a packet in by this device."""
+    return given.cb == handed_over(magic, given.ifindex, *given.cb[1:3], given.cb[4])
+
+
+def taken(cb: Cb) -> Cb:
+    """Nobody is to read it twice."""
+    return 0, cb[1], cb[2], 0, cb[4]

@@ -12,10 +12,9 @@ import pytest
 from tests.lab import Capture
 from tests.lab.testrun import Ran
 from tests.packet_model import answers
-from tests.packet_model.model import handed_over
 from tests.packet_model.settings import SETTINGS
 from tests.packet_model.stage import Stage
-from tests.packet_model.terms import OK, REDIRECT, SHOT, TO_CLIENT, UNSPEC, Input
+from tests.packet_model.terms import OK, REDIRECT, SHOT, TO_CLIENT, UNSPEC, Input, handed_over
 from tests.packet_model.wire import ACK, DESTINATION, FRAGMENT, IPV4, IPV6, RST, SYN, TCP, UDP, read
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
