@@ -63,13 +63,8 @@ class Model:
             return self._wan_egress(given, found, link)
         if place == "lan_ingress" and not from_us(given, TO_CLIENT):
             return self._lan_ingress(given, found, link)
-        rest = {
-            "wan_ingress": self._wan_ingress,
-            "lan_ingress": self._wan_ingress,
-            "lo_ingress": self._lo_ingress,
-            "lo_egress": self._lo_egress,
-        }
-        return rest[place](given, found)
+        of_lo = {"lo_ingress": self._lo_ingress, "lo_egress": self._lo_egress}
+        return of_lo.get(place, self._wan_ingress)(given, found)
 
     # What this host sends.
 
