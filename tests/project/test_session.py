@@ -21,7 +21,9 @@ def test_passing():
 """
 
 
-def session(folder: Path, allowed: int, content: str) -> subprocess.CompletedProcess[str]:
+def session(
+    folder: Path, allowed: int, content: str, *more: str
+) -> subprocess.CompletedProcess[str]:
     """A session of its own with this one's conftest."""
     (folder / "test_sample.py").write_text(content)
     (folder / "skips").write_text(f"{allowed}\n")
@@ -29,14 +31,17 @@ def session(folder: Path, allowed: int, content: str) -> subprocess.CompletedPro
     words = ["-p", "tests.conftest", "-p", "no:cacheprovider", f"--rootdir={folder}"]
     words += [f"--config-file={folder}/pytest.ini", f"--max-skips-file={folder}/skips"]
     return subprocess.run(
-        [sys.executable, "-m", "pytest", *words, str(folder)],
+        [sys.executable, "-m", "pytest", *words, *more, str(folder)],
         capture_output=True, text=True, cwd=ROOT, check=False, timeout=LONG,
     )  # fmt: skip
 
 
+@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
 @pytest.mark.parametrize(("allowed", "code"), [(0, 1), (1, 0), (2, 0)])
-def test_more_skips_than_allowed_fail_the_session(tmp_path: Path, allowed: int, code: int) -> None:
-    done = session(tmp_path, allowed, SKIPPING)
+def test_more_skips_than_allowed_fail_the_session(
+    tmp_path: Path, allowed: int, code: int, workers: tuple[str, ...]
+) -> None:
+    done = session(tmp_path, allowed, SKIPPING, *workers)
     assert "1 passed, 1 skipped" in done.stdout
     assert done.returncode == code
     assert ("1 tests skipped, 0 allowed" in done.stdout) == (code == 1)
@@ -44,3 +49,19 @@ def test_more_skips_than_allowed_fail_the_session(tmp_path: Path, allowed: int, 
 
 def test_the_allowance_hides_no_failure(tmp_path: Path) -> None:
     assert session(tmp_path, 9, "def test_failing():\n    assert False\n").returncode == 1
+
+
+SEED = """
+import os
+
+def test_the_seed():
+    assert os.environ["EXAMPLES_SEED"] == "{seed}"
+    assert os.environ["EXAMPLES"] == "7"
+"""
+
+
+def test_all_workers_have_the_budget_and_the_seed_that_the_session_says(tmp_path: Path) -> None:
+    words = ("-n", "2", "--examples", "7", "--examples-seed", "4711")
+    done = session(tmp_path, 0, SEED.format(seed=4711), *words)
+    assert "budget: --examples 7 --examples-seed 4711" in done.stdout
+    assert done.returncode == 0

@@ -159,11 +159,12 @@ def test_the_wheel_brings_what_is_installed() -> None:
     } <= inside
 
 
-def test_the_wheel_brings_the_manual_page_where_man_finds_it() -> None:
+def test_the_wheel_brings_the_manual_pages_where_man_finds_them() -> None:
     from hatchling.builders.wheel import WheelBuilder  # noqa: PLC0415
 
     shared = WheelBuilder(str(ROOT)).config.shared_data
-    assert shared == {str(ROOT / "docs/tproxy-apply.8"): "share/man/man8/tproxy-apply.8"}
+    names = ("tproxy-apply.8", "tproxy-relay.8")
+    assert shared == {str(ROOT / "docs" / name): f"share/man/man8/{name}" for name in names}
 
 
 class Unit:
