@@ -6,6 +6,8 @@ from netplan_tproxy.kernel.netlink.tc import ETH_P_ALL, FilterRecord
 
 # Not prio 1, handle 1: others sit there, and replace each other (cilium and datadog did).
 PRIO = 20
+# Where every packet begins.
+CHAIN = 0
 HANDLE = 0x79
 _PREFIX = "netplan-tproxy/"
 
@@ -23,14 +25,15 @@ def program_of(name: str) -> str:
 def is_in_our_place(record: FilterRecord) -> bool:
     """Whether a filter is ours, or keeps ours from its place.
 
-    All filters of one prio are of one kind and protocol (tc(8)): beside a stranger ours
-    would be refused whatever its handle.
+    All filters of one prio of a chain are of one kind and protocol (tc(8)): beside a stranger
+    ours would be refused whatever its handle. Another chain has places of its own.
     """
     stranger = record.what != "bpf" or record.protocol != ETH_P_ALL
-    return record.prio == PRIO and (record.handle == HANDLE or stranger)
+    there = (record.chain, record.prio) == (CHAIN, PRIO)
+    return there and (record.handle == HANDLE or stranger)
 
 
 def is_ours(record: FilterRecord) -> bool:
-    """Whether a filter has our prio, handle and a name of ours."""
-    ours = (record.prio, record.handle) == (PRIO, HANDLE)
+    """Whether a filter has our chain, prio, handle and a name of ours."""
+    ours = (record.chain, record.prio, record.handle) == (CHAIN, PRIO, HANDLE)
     return ours and bool(program_of(record.name))

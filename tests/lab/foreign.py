@@ -16,11 +16,11 @@ if TYPE_CHECKING:
 NOTHING = bytes.fromhex("b7000000ffffffff" + "9500000000000000")
 
 
-def put_other_program(host: Host, name: str) -> None:
-    """Another program in place of ours on wan0's egress."""
+def put_other_program(host: Host, name: str, *, chain: int = 0) -> None:
+    """Another program in place of ours on wan0's egress, or in another chain."""
     with host.namespace.entered(), Kernel() as kernel:
         number = kernel.links()["wan0"].ifindex
-        record = FilterRecord(CLSACT_EGRESS, PRIO, HANDLE, "bpf", name, 0)
+        record = FilterRecord(CLSACT_EGRESS, PRIO, HANDLE, "bpf", name, 0, chain=chain)
         with load_program(
             name="nothing", prog_type=3, insns=NOTHING, license="GPL", relocs=(), maps={}
         ) as fd:

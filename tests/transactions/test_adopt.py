@@ -92,3 +92,32 @@ def test_what_could_not_be_put_back_is_not_taken_over(host: Host, name: str) -> 
         done = host.apply("--adopt")
     assert done.code == 6
     assert "could not be put back: it is not taken over; nothing was touched" in done.err
+
+
+CHAIN = "tc filter add dev wan0 egress prio 20 handle 0x79 chain 5 protocol {} bpf da bytecode"
+IN_CHAINS = {
+    "at our prio and handle": CHAIN.format("all"),
+    "of another protocol": CHAIN.format("ip"),
+    "a program that could be taken over": "",
+}
+
+
+@pytest.mark.parametrize("options", [(), ("--adopt",)])
+@pytest.mark.parametrize("name", IN_CHAINS)
+def test_a_filter_of_another_chain_is_not_in_the_way_and_stays_there(
+    host: Host, name: str, options: tuple[str, ...]
+) -> None:
+    """A chain has a place for each prio and handle; ours are in chain 0, where packets begin."""
+    host.sh("tc qdisc add dev wan0 clsact")
+    if IN_CHAINS[name]:
+        put(host, [IN_CHAINS[name]])
+    else:
+        put_other_program(host, "theirs", chain=5)
+    theirs = host.look()
+    assert any("chain 5" in line for line in theirs["filters"])
+    assert host.apply(*options).code == 0
+    assert host.applied().out[-1] == "no changes"
+    chains = [line for line in host.look()["filters"] if "wan0 egress" in line and "0x79" in line]
+    assert any("chain 0" in line for line in chains)
+    host.destroyed()
+    assert diff_snapshots(theirs, host.look()) == []

@@ -35,8 +35,14 @@ def message_type(name: str) -> Any:
     """Give a class of rtnetlink messages: ifinfmsg, rtmsg, fibmsg, tcmsg."""
     module = part(f"netlink.rtnl.{name}")
     if name == "tcmsg":
-        # include/uapi/linux/pkt_cls.h goes on where pyroute2's table ends. A table is
-        # compiled when it is first used: later it is too late.
+        # include/uapi/linux/rtnetlink.h and pkt_cls.h go on where pyroute2's tables end. A
+        # table is compiled when it is first used: later it is too late.
+        if len(module.tcmsg.nla_map) == 9:  # noqa: PLR2004
+            module.tcmsg.nla_map += (
+                ("TCA_PAD", "hex"),
+                ("TCA_DUMP_INVISIBLE", "flag"),
+                ("TCA_CHAIN", "uint32"),
+            )
         options = module.sched_bpf.options
         if len(options.nla_map) == 9:  # noqa: PLR2004
             options.nla_map += (

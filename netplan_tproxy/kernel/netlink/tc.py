@@ -34,6 +34,7 @@ class FilterRecord:
     prog_id: int
     protocol: int = ETH_P_ALL
     direct: bool = True
+    chain: int = 0
 
 
 class TrafficControl(Rtnetlink):
@@ -99,8 +100,9 @@ def _clsact_body(ifindex: int) -> bytes:
 
 
 def _filter_body(ifindex: int, record: FilterRecord, *more: tuple[str, Any]) -> bytes:
+    chain = [("TCA_CHAIN", record.chain)] if record.chain else []
     return encoded(
-        "tcmsg", [("TCA_KIND", "bpf"), *more], index=ifindex, handle=record.handle,
+        "tcmsg", [("TCA_KIND", "bpf"), *chain, *more], index=ifindex, handle=record.handle,
         parent=record.parent, info=record.prio << 16 | socket.htons(ETH_P_ALL),
     )  # fmt: skip
 
@@ -115,4 +117,5 @@ def _filter_record(parent: int, record: Any) -> FilterRecord:
         attrs.get("TCA_BPF_NAME", ""), attrs.get("TCA_BPF_ID", 0),
         socket.ntohs(record["info"] & 0xFFFF),
         bool(attrs.get("TCA_BPF_FLAGS", 0) & _TCA_BPF_FLAG_ACT_DIRECT),
+        record.get_attr("TCA_CHAIN") or 0,
     )  # fmt: skip
