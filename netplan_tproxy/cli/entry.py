@@ -13,7 +13,9 @@ if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
 
 def run() -> NoReturn:
     """Run the command line of this process, and exit with its code."""
-    from netplan_tproxy.cli.main import main  # noqa: PLC0415 - under the signals set above
-    from netplan_tproxy.system.signals import Interrupts  # noqa: PLC0415
-
+    try:
+        from netplan_tproxy.cli.main import main  # noqa: PLC0415 - under the signals set above
+        from netplan_tproxy.system.signals import Interrupts  # noqa: PLC0415
+    except (ImportError, OSError, MemoryError) as failure:
+        sys.exit(f"tproxy-apply: {failure}; everything is as it was before")
     sys.exit(main(interrupts=Interrupts(to_the_end=True)))

@@ -30,13 +30,26 @@ def main(arguments: Sequence[str] | None = None, interrupts: Interrupts | None =
     try:
         with interrupts.handled():
             code = _run(args, console, interrupts, outcome)
-    except TproxyError as error:
-        # An error before there is a reporter: a module that is missing.
+    except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - before there is a reporter
+        error = _told(failure, outcome, verbose=args.verbose)
         console.complain(f"tproxy-apply: {error}")
         return error.exit_code
     if console.lost:
         console.complain(f"tproxy-apply: standard output: {console.lost}")
     return code
+
+
+def _told(failure: BaseException, outcome: Outcome, *, verbose: bool) -> TproxyError:
+    """Give the error for whatever ended a run: with it goes what has become of the host."""
+    if isinstance(failure, TproxyError):
+        return failure
+    if isinstance(failure, KeyboardInterrupt):
+        number = int(getattr(failure, "number", signal.SIGINT))
+        return SignalledError(number, outcome.now)
+    assert isinstance(failure, Exception)  # noqa: S101 - no other is caught
+    if verbose:
+        traceback.print_exception(failure)
+    return UnexpectedError(failure, outcome.now, before=outcome.now == BEFORE)
 
 
 def _run(
@@ -59,19 +72,10 @@ def _run(
     try:
         code = command.carry_out(options_of(args), environment)
         reporter.finish(code)
-    except TproxyError as error:
+    except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - it tells what was done
+        error = _told(failure, outcome, verbose=args.verbose)
         reporter.fail(error)
         return error.exit_code
-    except KeyboardInterrupt as interrupt:
-        ended = SignalledError(int(getattr(interrupt, "number", signal.SIGINT)), outcome.now)
-        reporter.fail(ended)
-        return ended.exit_code
-    except Exception as failure:  # noqa: BLE001 - the last place that can tell what was done
-        if args.verbose:
-            traceback.print_exc()
-        unexpected = UnexpectedError(failure, outcome.now, before=outcome.now == BEFORE)
-        reporter.fail(unexpected)
-        return unexpected.exit_code
     return LOST if console.lost and command.reads_only and code == 0 else code
 
 

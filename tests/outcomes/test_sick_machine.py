@@ -68,3 +68,23 @@ def test_a_site_file_that_is_none_is_refused(host: Host, path: str) -> None:
     assert done.code == 65
     assert "Traceback" not in done.err
     assert len(done.err) < 400
+
+
+@pytest.mark.parametrize("module", ["cli/main", "commands/table", "commands/apply", "kinds/rule"])
+@pytest.mark.parametrize("refusal", ["EIO", "ENOMEM", "EMFILE"])
+def test_a_module_that_cannot_be_read_is_no_traceback(
+    host: Host, module: str, refusal: str
+) -> None:
+    before = host.look()
+    paths = [
+        f"--trace-path={path}"
+        for path in (ROOT / "netplan_tproxy" / module).parent.rglob(f"*{Path(module).name}*.py*")
+    ]
+    inject = ["strace", "-qq", "-o", "/dev/null", "-f", *paths, f"-einject=openat:error={refusal}"]
+    words = [*inject, *host.popen_words(str(host.site))]
+    done = host.namespace.run(words, check=False, cwd=ROOT)
+    assert done.returncode == 1, done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.startswith("tproxy-apply: ")
+    assert "everything is as it was before" in done.stderr
+    assert diff_snapshots(before, host.look()) == []
