@@ -74,7 +74,8 @@ imports: .venv/dev.stamp
 	$(BIN)/lint-imports
 
 quick: .venv/dev.stamp
-	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not lab and not bpf' $(PYTEST_ARGS)
+	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not lab and not bpf' --examples 10 \
+  $(PYTEST_ARGS)
 
 lint: .venv/dev.stamp
 	@$(MAKE) --no-print-directory -j4 -O $(STATIC)

@@ -194,6 +194,7 @@ def test_a_missing_tool_is_a_failure_and_ends_the_trying(monkeypatch: pytest.Mon
     assert "tools.programs" not in found
 
 
+@pytest.mark.bpf
 def test_a_program_that_is_refused_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 import zipfile
-from pathlib import Path
 
 import pytest
 from hatchling.build import build_wheel
@@ -11,14 +11,16 @@ from hatchling.build import build_wheel
 from tests.paths import ROOT
 
 
-@pytest.fixture
-def wheel(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> set[str]:
+@pytest.fixture(scope="module")
+def wheel(tmp_path_factory: pytest.TempPathFactory) -> set[str]:
     """The names in a wheel built from a copy of the tree."""
-    tree = tmp_path / "tree"
+    folder = tmp_path_factory.mktemp("wheel")
+    tree = folder / "tree"
     ignored = shutil.ignore_patterns(".venv", ".git", ".*_cache", "__pycache__")
     shutil.copytree(ROOT, tree, ignore=ignored)
-    monkeypatch.chdir(tree)
-    with zipfile.ZipFile(tmp_path / build_wheel(os.fspath(tmp_path))) as archive:
+    with contextlib.chdir(tree):
+        name = build_wheel(os.fspath(folder))
+    with zipfile.ZipFile(folder / name) as archive:
         return set(archive.namelist())
 
 

@@ -36,8 +36,10 @@ def session(
     )  # fmt: skip
 
 
-@pytest.mark.parametrize("workers", [(), ("-n", "2")], ids=["alone", "workers"])
-@pytest.mark.parametrize(("allowed", "code"), [(0, 1), (1, 0), (2, 0)])
+@pytest.mark.parametrize(
+    ("allowed", "code", "workers"),
+    [(0, 1, ()), (1, 0, ()), (2, 0, ()), (0, 1, ("-n", "1")), (1, 0, ("-n", "1"))],
+)
 def test_more_skips_than_allowed_fail_the_session(
     tmp_path: Path, allowed: int, code: int, workers: tuple[str, ...]
 ) -> None:
