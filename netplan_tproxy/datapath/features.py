@@ -26,8 +26,8 @@ HELPERS = {
     "bpf_get_socket_uid": 47, "bpf_skb_adjust_room": 50, "bpf_fib_lookup": 69,
     "bpf_skb_ancestor_cgroup_id": 83, "bpf_sk_lookup_tcp": 84, "bpf_sk_lookup_udp": 85,
     "bpf_sk_release": 86, "bpf_sk_fullsock": 95, "bpf_tcp_sock": 96, "bpf_skc_lookup_tcp": 99,
-    "bpf_sk_storage_get": 107, "bpf_sk_storage_delete": 108, "bpf_sk_assign": 124,
-    "bpf_skc_to_tcp_timewait_sock": 138,
+    "bpf_sk_storage_get": 107, "bpf_sk_storage_delete": 108, "bpf_probe_read_kernel": 113,
+    "bpf_sk_assign": 124, "bpf_skc_to_tcp_timewait_sock": 138,
 }  # fmt: skip
 # What the fast path calls besides, by program (bpf_skc_to_mptcp_sock came last, with 5.19).
 FAST_HELPERS = {
@@ -40,7 +40,7 @@ FAST_HELPERS = {
     },
 }  # fmt: skip
 # Called only where the kernel says that it has them (``build.field_offsets``).
-OPTIONAL = {"bpf_skc_to_tcp_timewait_sock"}
+OPTIONAL = {"bpf_skc_to_tcp_timewait_sock", "bpf_probe_read_kernel"}
 _UNKNOWN = re.compile(r"(invalid|unknown) func |cannot use helper|not supported")
 _MOV_R0_0 = struct.pack("=BBhi", 0xB7, 0, 0, 0)
 _EXIT = struct.pack("=BBhi", 0x95, 0, 0, 0)

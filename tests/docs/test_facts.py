@@ -30,8 +30,9 @@ def test_each_counter_of_the_fast_path_has_its_line() -> None:
 
 
 def test_the_dropped_are_called_so() -> None:
-    source = (ROOT / "bpf/tproxy/outcomes.h").read_text(encoding="utf-8")
-    verdicts = source[source.index("tc_action") : source.index("TC_ACT_SHOT;")]
+    source = (ROOT / "bpf/tproxy/fate.h").read_text(encoding="utf-8")
+    cases = source[: source.index("fate = DROPPED;")]
+    verdicts = cases[cases.rindex("break;") :]
     shot = {name.lower().replace("_", " ") for name in re.findall(r"case OUT_(\w+):", verdicts)}
     told = {row[0].strip("`") for row in rows("status.md", "The counters") if "**drop" in row[1]}
     assert told == shot
