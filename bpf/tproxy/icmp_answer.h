@@ -42,7 +42,7 @@ static __always_inline long write_icmp_error_ipv4(struct __sk_buff *skb,
 }
 
 static __always_inline long write_icmp_error_ipv6(struct __sk_buff *skb,
-						  const struct packet *p, u32 mtu)
+						  const struct packet *p, u32 mtu, bool leaves)
 {
 	struct {
 		u8 type, code;
@@ -75,12 +75,12 @@ static __always_inline long write_icmp_error_ipv6(struct __sk_buff *skb,
 	/* A checksum that is still to be filled in is the datagram's, and comes to lie where
 	 * an unreachable has an unused field. With the pseudo header in there it makes the
 	 * whole right, whatever error.check is. */
-	if (!mtu)
+	if (leaves)
 		error.mtu = ~fold_checksum(pseudo);
 	/* Here extension headers go: the last of them names the protocol. (Linux sends none
 	 * in front of a datagram whose checksum is still to be filled in.) */
 	return bpf_skb_change_tail(skb, p->l2 + sizeof(ip) + sizeof(error), 0)
 	    || bpf_skb_store_bytes(skb, p->l2, &ip, sizeof(ip), 0)
 	    || bpf_skb_store_bytes(skb, p->l2 + sizeof(ip), &error, sizeof(error), 0)
-	    || (!mtu && clear_if_complete(skb, p->l2 + sizeof(ip) + UDP_CHECK, error.mtu));
+	    || (leaves && clear_if_complete(skb, p->l2 + sizeof(ip) + UDP_CHECK, error.mtu));
 }

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* A reset (RFC 9293, 3.10.7.1). */
-static __always_inline long write_reset(struct __sk_buff *skb, const struct packet *p)
+/* A reset (RFC 9293, 3.10.7.1). `leaves`: by a device, which may fill in its checksum. */
+static __always_inline long write_reset(struct __sk_buff *skb, const struct packet *p, bool leaves)
 {
 	struct tcphdr tcp = {
 		.source = p->key.dport,
@@ -20,10 +20,10 @@ static __always_inline long write_reset(struct __sk_buff *skb, const struct pack
 		tcp.ack = 1;
 	}
 	sum = bpf_csum_diff(NULL, 0, (void *)&tcp, sizeof(tcp), pseudo);
-	/* What a checksum that is still to be filled in begins with. */
-	tcp.check = ~fold_checksum(pseudo);
+	/* What a checksum that is still to be filled in begins with is the pseudo header's. */
+	tcp.check = leaves ? ~fold_checksum(pseudo) : fold_checksum(sum);
 	return bpf_skb_change_tail(skb, p->l4 + sizeof(tcp), 0)
 	    || reverse_ip_header(skb, p, sizeof(tcp), IPPROTO_TCP)
 	    || bpf_skb_store_bytes(skb, p->l4, &tcp, sizeof(tcp), 0)
-	    || set_if_complete(skb, p->l4 + TCP_CHECK, tcp.check, sum);
+	    || (leaves && set_if_complete(skb, p->l4 + TCP_CHECK, tcp.check, sum));
 }
