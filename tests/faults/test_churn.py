@@ -21,7 +21,7 @@ pytestmark = pytest.mark.lab
 
 OURS = "rule add prio 1000 fwmark 0x1/0x1 lookup 100 proto 233"
 MANY = 900  # rules of others: they take several datagrams
-READS = 8
+READS = 4
 
 
 def batch(namespace: Namespace, lines: list[str], tool: str = "ip") -> None:
@@ -30,9 +30,9 @@ def batch(namespace: Namespace, lines: list[str], tool: str = "ip") -> None:
 
 @contextmanager
 def churn(namespace: Namespace, lines: list[str]) -> Iterator[None]:
-    """Type the lines, which must undo what they do, over and over; a minute at most."""
+    """Type the lines, which must undo what they do, over and over; minutes at most."""
     loop = 'while :; do printf "%s\\n" "$1" | while read -r line; do ip $line; done; done'
-    words = ["timeout", "60", "sh", "-c", loop, "sh", "\n".join(lines)]
+    words = ["timeout", "500", "sh", "-c", loop, "sh", "\n".join(lines)]
     child = namespace.popen(words)
     try:
         yield

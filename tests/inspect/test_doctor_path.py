@@ -139,9 +139,11 @@ def test_without_a_listener_it_says_nothing_of_the_way(host: Stage) -> None:
     assert of_level(host, UNSEEN) == ALL
 
 
-def test_a_listener_that_cannot_answer_is_met(host: Stage) -> None:
+def test_a_listener_that_is_not_transparent_is_none_for_the_way_too(host: Stage) -> None:
     with host.proxies(transparent=False):
-        assert ("tcp", "by wan0") in of_level(host, FAIL)
+        assert ("tcp", "by wan0") not in of_level(host, OK)
+        shown = " ".join(host.run("--doctor", str(host.site)).out)
+        assert "is not transparent" in " ".join(shown.split())
 
 
 @pytest.mark.parametrize(

@@ -91,9 +91,9 @@ def test_a_program_the_verifier_refuses(host: Host, sources: Path) -> None:
 def test_a_helper_the_kernel_lacks(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     original = libbpf.call
 
-    def call(function: str, *arguments: object, what: str) -> int:
+    def call(function: str, *arguments: object, what: str, quiet: bool = False) -> int:
         if function != "bpf_prog_load":
-            return original(function, *arguments, what=what)
+            return original(function, *arguments, what=what, quiet=quiet)
         options = arguments[-1]._obj  # type: ignore[attr-defined]
         log = b"0: (85) call bpf_sk_assign#124\nunknown func bpf_sk_assign#124\n"
         if options.log_buf:

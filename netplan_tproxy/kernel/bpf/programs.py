@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.kernel.bpf.libbpf import Fd, call
+from netplan_tproxy.kernel.host.capabilities import may_read_kernel_memory
 
 _LOG_SIZE = 1 << 20
 _INSN = 8
@@ -117,7 +118,7 @@ def explained(name: str, refusal: KernelError, log: str) -> TproxyError:
         since = _SINCE.get(helper)
         wants = f" (requires Linux >= {since})" if since else ""
         return TproxyError(f"program {name}: {helper} not supported{wants}; nothing was touched")
-    if "!root" in log:
+    if "!root" in log or (refusal.errno == errno.EPERM and not may_read_kernel_memory()):
         message = f"program {name}: CAP_PERFMON missing: the verifier asks it of who loads programs"
         return TproxyError(f"{message}; nothing was touched")
     said = [line for line in log.splitlines() if line and not line.startswith("processed ")]

@@ -7,7 +7,7 @@ from pathlib import Path
 from netplan_tproxy.errors import TproxyError
 
 # include/uapi/linux/capability.h
-_CAP_NET_ADMIN, _CAP_SYS_ADMIN, _CAP_BPF = 12, 21, 39
+_CAP_NET_ADMIN, _CAP_SYS_ADMIN, _CAP_PERFMON, _CAP_BPF = 12, 21, 38, 39
 
 
 def effective_capabilities() -> int:
@@ -22,6 +22,12 @@ def effective_capabilities() -> int:
 def may_administer() -> bool:
     """Whether CAP_SYS_ADMIN is held."""
     return bool(effective_capabilities() >> _CAP_SYS_ADMIN & 1)
+
+
+def may_read_kernel_memory() -> bool:
+    """Whether CAP_PERFMON (or CAP_SYS_ADMIN) is held: pointer arithmetic and casts take it."""
+    have = effective_capabilities()
+    return bool(have >> _CAP_PERFMON & 1 or have >> _CAP_SYS_ADMIN & 1)
 
 
 def require_privileges() -> None:
