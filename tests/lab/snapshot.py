@@ -34,7 +34,9 @@ _COMMANDS = {
 }
 # Lifetimes count down; the rest is redrawn or counted by the kernel itself, or is one value
 # for the whole machine although every namespace shows it.
-_NOISE = re.compile(r" (?:expires|valid_lft|preferred_lft) \d+sec| state (?:UP|UNKNOWN|DOWN)\b")
+_NOISE = re.compile(
+    r" (?:expires|valid_lft|preferred_lft) \d+sec| state (?:UP|UNKNOWN|DOWN)\b| linkdown\b"
+)
 _PROGRAM_IDS = re.compile(r" (?:id|prog/xdp id) \d+")
 _VOLATILE = re.compile(
     r"net\.netfilter\.nf_conntrack_(?:count|max|expect_max|buckets)"
