@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 from netplan_tproxy.datapath import fionread
 from netplan_tproxy.datapath.objects import BpfObjects
@@ -13,6 +11,7 @@ from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_us
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.routing import Link
 from netplan_tproxy.site.model import Site
+from netplan_tproxy.system.closing import Closing
 
 
 @dataclass(frozen=True)
@@ -32,7 +31,7 @@ class Facts:
         return {name: link.type for name, link in self.links.items()}
 
 
-class Kernel:
+class Kernel(Closing):
     """Handles on the network namespace this thread is in. Close it, or use ``with``."""
 
     def __init__(self) -> None:
@@ -69,14 +68,3 @@ class Kernel:
         """Drop sockets, and BPF objects that were built but not pinned."""
         self.netlink.close()
         self.bpf.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

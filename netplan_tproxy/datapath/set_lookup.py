@@ -3,15 +3,14 @@
 from __future__ import annotations
 
 import struct
-from types import TracebackType
-from typing import Self
 
 from netplan_tproxy.datapath.sets import PolicySets
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.libbpf import Fd
+from netplan_tproxy.system.closing import Closing
 
 
-class SetLookup:
+class SetLookup(Closing):
     """The sets that the programs find now. Close it, or use ``with``."""
 
     def __init__(self, sets: PolicySets) -> None:
@@ -41,17 +40,6 @@ class SetLookup:
             if fd is not None:
                 fd.close()
         self._opened.clear()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _holds(fd: Fd, length: int, bits: bytes) -> bool:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from functools import cached_property
-from types import TracebackType
-from typing import Self
 
 from netplan_tproxy.datapath.attach import cgroup, sockmap
 from netplan_tproxy.datapath.layouts import SETS
@@ -20,9 +18,10 @@ from netplan_tproxy.kernel.netlink.ipv6_objects import Ipv6Object
 from netplan_tproxy.kernel.netlink.routing import Link, RouteRecord
 from netplan_tproxy.kernel.netlink.rules import RuleRecord
 from netplan_tproxy.kernel.netlink.tc import FilterRecord
+from netplan_tproxy.system.closing import Closing
 
 
-class Snapshot:
+class Snapshot(Closing):
     """What kinds observe. It changes nothing, and every reading raises KernelError.
 
     It holds the pinned maps open: close it, or use ``with``.
@@ -113,14 +112,3 @@ class Snapshot:
         """Close the maps."""
         for one in self.__dict__.get("maps", {}).values():
             one.fd.close()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()

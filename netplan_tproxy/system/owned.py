@@ -13,10 +13,9 @@ import errno
 import os
 import stat
 from pathlib import Path
-from types import TracebackType
-from typing import Self
 
 from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.system.closing import Closing
 
 _OPEN = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _OTHERS_MAY_WRITE = 0o022
@@ -28,7 +27,7 @@ class UnsafeError(TproxyError):
     """Somebody else could lead this process astray; the message names the place."""
 
 
-class Owned:
+class Owned(Closing):
     """A directory. Close it, or use ``with``. Its methods raise OSError."""
 
     def __init__(self, fd: int, path: Path) -> None:
@@ -116,17 +115,6 @@ class Owned:
         if self._fd >= 0:
             os.close(self._fd)
             self._fd = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def shared(path: Path) -> Owned:

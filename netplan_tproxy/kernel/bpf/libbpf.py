@@ -8,10 +8,10 @@ import logging
 import os
 from collections.abc import Callable
 from functools import cache
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.system.closing import Closing
 
 _log = logging.getLogger(__name__)
 # What is worth a line in the log; the rest reads.
@@ -24,7 +24,7 @@ _CHANGES = frozenset(
 )  # fmt: skip
 
 
-class Fd:
+class Fd(Closing):
     """Owns a file descriptor and closes it once."""
 
     def __init__(self, number: int) -> None:
@@ -38,17 +38,6 @@ class Fd:
         if self._number >= 0:
             os.close(self._number)
             self._number = -1
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def __del__(self) -> None:
         self.close()
