@@ -17,6 +17,7 @@ from netplan_tproxy.kernel.netlink.answer import HEADER
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.pyroute import encoded
 from netplan_tproxy.kernel.netlink.rules import RuleRecord
+from netplan_tproxy.system.closing import Closing
 
 MULTI, INTERRUPTED, CAPPED, TEXTS = 0x2, 0x10, 0x100, 0x200
 ERROR, DONE, NEWRULE, NEWQDISC = 2, 3, 32, 36
@@ -50,6 +51,23 @@ class FakeSocket:
         self.closed = True
 
 
+def watching(*changed: bool) -> type[Closing]:
+    """Stand for a watch that is told of a change in the readings that say so, then of none."""
+    following = iter(changed)
+
+    class Watch(Closing):
+        def __init__(self, _kind: int) -> None:
+            pass
+
+        def close(self) -> None:
+            pass
+
+        def changed(self) -> bool:
+            return next(following, False)
+
+    return Watch
+
+
 @pytest.fixture
 def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[FakeSocket]]:
     """Let the kernel answer each request with the next of these; gives the sockets opened."""
@@ -63,6 +81,7 @@ def opened(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[FakeSocket]]:
             return sockets[-1]
 
         monkeypatch.setattr(channel, "_open", open_one)
+        monkeypatch.setattr("netplan_tproxy.kernel.netlink.socket.Watch", watching())
         monkeypatch.setattr("time.sleep", lambda _: None)
         return sockets
 
@@ -124,6 +143,18 @@ def test_a_list_in_parts_that_the_kernel_does_not_mark_is_read_until_two_reading
     # One went before the second part, which begins one too late then.
     without = [joined(qdisc(1), qdisc(2)), joined(qdisc(4), done())]
     opened(without, whole, without, whole, whole)
+    assert list(Netlink().ingress_qdiscs()) == [1, 2, 3]
+
+
+def test_readings_that_agree_do_not_count_while_a_change_is_told(
+    opened: Callable[..., list[FakeSocket]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = [joined(qdisc(1), qdisc(2)), joined(qdisc(3), done())]
+    # One came before the second part, each time: that begins with what was told already.
+    doubled = [joined(qdisc(1), qdisc(2)), joined(qdisc(2), qdisc(3), done())]
+    opened(doubled, doubled, whole, doubled, whole)
+    quiet = watching(True, False, True, False)  # noqa: FBT003 - four readings
+    monkeypatch.setattr("netplan_tproxy.kernel.netlink.socket.Watch", quiet)
     assert list(Netlink().ingress_qdiscs()) == [1, 2, 3]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import socket
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import TYPE_CHECKING, TypeVar
 
 import pytest
@@ -60,8 +60,7 @@ def test_rules_that_change_while_they_are_read_hide_and_double_none_of_ours(lab:
     changing = [f"rule add prio {n} lookup 9" for n in range(1, 20)]
     changing += [line.replace(" add ", " del ") for line in changing]
     read = 0
-    with lab.host.entered(), churn(lab.host, changing):
-        netlink = Netlink()
+    with lab.host.entered(), closing(Netlink()) as netlink, churn(lab.host, changing):
         for _ in range(READS):
             rules = unless_unsteady(lambda: netlink.rules(socket.AF_INET))
             if rules is None:
@@ -69,7 +68,6 @@ def test_rules_that_change_while_they_are_read_hide_and_double_none_of_ours(lab:
             read += 1
             assert len([rule for rule in rules if rule.priority == 1000]) == 1
             assert len(rules) == len(set(rules)) == MANY + 1
-        netlink.close()
     assert read
 
 
@@ -83,8 +81,7 @@ def test_qdiscs_that_change_while_they_are_read_hide_none_of_ours(lab: Lab) -> N
         for n in range(5)
         for line in (f"link del a{n}", f"link add a{n} type veth peer name b{n}")
     ]
-    with lab.host.entered():
-        netlink = Netlink()
+    with lab.host.entered(), closing(Netlink()) as netlink:
         steady = {netlink.links()[f"{end}{n}"].ifindex for n in pairs[5:] for end in "ab"}
         read = 0
         with churn(lab.host, changing):
@@ -94,5 +91,4 @@ def test_qdiscs_that_change_while_they_are_read_hide_none_of_ours(lab: Lab) -> N
                     continue
                 read += 1
                 assert steady <= qdiscs.keys()
-        netlink.close()
     assert read

@@ -13,6 +13,7 @@ from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.answer import Reading, RefusedError
 from netplan_tproxy.kernel.netlink.channel import Channel, UnsteadyError, attempts
 from netplan_tproxy.kernel.netlink.request import Request
+from netplan_tproxy.kernel.netlink.watch import Watch
 
 _log = logging.getLogger(__name__)
 _Record = TypeVar("_Record")
@@ -85,20 +86,38 @@ class Rtnetlink:
 
         One datagram is of one time. Of more, what is there all the while may be missing or
         there twice, since the kernel goes on by counting what it has told. It marks that
-        (NLM_F_DUMP_INTR) for some lists, for none reliably: so a long one is read until two
-        readings agree. The errors in ``nothing`` mean that it is empty. Raises KernelError.
+        (NLM_F_DUMP_INTR) for some lists, for none reliably. So a long one is read until no
+        change is told meanwhile and, as the kernel tells of a change a moment after it is
+        there, until two such readings agree. The errors in ``nothing`` mean that it is empty.
+        Raises KernelError.
         """
-        before: list[_Record] | None = None
         with self._doing(f"read {what}"):
-            for _ in attempts():
-                try:
-                    reading = self._channel.dump(kind, body)
-                except RefusedError as refusal:
-                    if refusal.errno not in nothing:
-                        raise
-                    return []
+            try:
+                reading = self._channel.dump(kind, body)
                 records = parse(reading)
-                if reading.datagrams <= 1 or records == before:
+                if reading.datagrams <= 1:
                     return records
-                before = records
-            raise UnsteadyError
+                return self._steady(kind, body, parse, records)
+            except RefusedError as refusal:
+                if refusal.errno not in nothing:
+                    raise
+        return []
+
+    def _steady(
+        self,
+        kind: int,
+        body: bytes,
+        parse: Callable[[Reading], list[_Record]],
+        first: list[_Record],
+    ) -> list[_Record]:
+        quiet: list[list[_Record]] = []
+        for _ in attempts():
+            with Watch(kind) as watch:
+                reading = self._channel.dump(kind, body)
+                if watch.changed():
+                    continue
+            records = parse(reading)
+            if reading.datagrams <= 1 or records in quiet or (not quiet and records == first):
+                return records
+            quiet.append(records)
+        raise UnsteadyError
