@@ -11,9 +11,11 @@ STATIC := ruff format-check types imports
 # Much of a test is waiting for the kernel, so there is work for more of them than CPUs.
 WORKERS := $(shell expr 3 '*' $$(nproc))
 EXAMPLES := 400
+# The tests start the program thousands of times: each start would compile it anew.
+unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak lint docs-check $(STATIC) quick format man packages test-packages clean
+.PHONY: help demo check test soak lint docs-check compiled $(STATIC) quick format man packages test-packages clean
 
 help:
 	@echo "make demo    see it work, in namespaces that vanish afterwards"
@@ -73,7 +75,10 @@ types: .venv/dev.stamp
 imports: .venv/dev.stamp
 	$(BIN)/lint-imports
 
-quick: .venv/dev.stamp
+compiled: .venv/dev.stamp
+	@$(BIN)/python -m compileall -q netplan_tproxy tests/lab
+
+quick: compiled
 	$(BIN)/python -m pytest -q -n 2 --dist worksteal -m 'not lab and not bpf' --examples 10 \
   $(PYTEST_ARGS)
 
@@ -91,10 +96,10 @@ ALL_TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=
   --max-skips-file=.ci/skips
 
 test: test-packages
-	@$(MAKE) --no-print-directory lint
+	@$(MAKE) --no-print-directory lint compiled
 	$(ALL_TESTS) $(PYTEST_ARGS)
 
-soak: test-packages .venv/dev.stamp
+soak: test-packages compiled
 	$(ALL_TESTS) --examples $(EXAMPLES) --timeout 7200 $(PYTEST_ARGS)
 
 format: .venv/dev.stamp
