@@ -25,6 +25,7 @@
 /* What is configured, remembered, counted, and told to the next program. */
 #include "tproxy/config.h"
 #include "tproxy/flow_tables.h"
+#include "tproxy/forget.h"
 #include "tproxy/outcomes.h"
 #include "tproxy/fate.h"
 #include "tproxy/counters.h"

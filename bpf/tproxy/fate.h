@@ -12,7 +12,7 @@ enum fate {
 	DROPPED,
 };
 
-static __always_inline u32 fate_of(u32 outcome)
+static __always_inline u32 fate_of(struct __sk_buff *skb, u32 outcome)
 {
 	u32 fate;
 
@@ -46,9 +46,7 @@ static __always_inline u32 fate_of(u32 outcome)
 	default:
 		fate = LEFT_ALONE;
 	}
-	/* The compiler is not to ask for the outcome again. */
-	asm volatile("" : "+r"(fate));
-	return fate;
+	return fate + unknown_nothing(skb);
 }
 
 /* What is not ours gets TC_ACT_UNSPEC: the filters behind ours run, which TC_ACT_OK would

@@ -54,7 +54,7 @@ static __always_inline u32 judge_forwarded(struct __sk_buff *skb, u32 l2, struct
 					   const struct config *c, struct flow_info *f, bool again)
 {
 	u32 type = l2 == RAW_IP ? PKT_HOST : skb->pkt_type;
-	u32 outcome = parse_packet(skb, l2, p), recalled, fate;
+	u32 outcome = parse_and_forget(skb, l2, p), recalled, fate;
 
 	if (outcome == OUT_OTHER_PROTOCOL && p->icmp_type && type == PKT_HOST)
 		return judge_icmp_error(skb, p);
@@ -78,7 +78,7 @@ static __always_inline u32 judge_forwarded(struct __sk_buff *skb, u32 l2, struct
 	outcome = decide(skb, p, c, f, recalled, NULL, false);
 	if (p->shape != WHOLE)
 		return outcome;
-	fate = fate_of(outcome);
+	fate = fate_of(skb, outcome);
 	if (recalled == GO_ON)
 		remember_verdict(p, f, fate);
 	if (fate != TO_PROXY || !f->flags)
@@ -104,7 +104,7 @@ static __always_inline int intercept_forwarded(struct __sk_buff *skb, u32 l2)
 		return TC_ACT_OK;
 	again = take_handover(skb, CB_AGAIN);
 	outcome = c ? judge_forwarded(skb, l2, &p, c, &f, again) : OUT_UNCONFIGURED;
-	fate = fate_of(outcome);
+	fate = fate_of(skb, outcome);
 	count_packet(skb, skb->ifindex, outcome);
 	if (f.other_listens)
 		count_packet(skb, skb->ifindex, OUT_NOT_TRANSPARENT);

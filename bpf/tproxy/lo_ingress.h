@@ -49,5 +49,5 @@ static __always_inline int deliver_to_proxy(struct __sk_buff *skb)
 	if (outcome == OUT_INTERCEPTED)
 		return TC_ACT_OK;   /* wan_egress has counted it */
 	count_packet(skb, ifindex, outcome);
-	return fate_of(outcome) == DROPPED ? TC_ACT_SHOT : TC_ACT_OK;
+	return fate_of(skb, outcome) == DROPPED ? TC_ACT_SHOT : TC_ACT_OK;
 }

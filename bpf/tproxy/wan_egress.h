@@ -37,7 +37,7 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 
 	if (skb->ingress_ifindex)
 		return OUT_FORWARDED;
-	outcome = parse_packet(skb, l2, p);
+	outcome = parse_and_forget(skb, l2, p);
 	if (outcome != GO_ON)
 		return outcome;
 	if (is_from_packet_socket(skb))
@@ -49,7 +49,7 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 	f->epoch = c->epoch;
 	recalled = recall_outgoing(skb, p, sk, f);
 	outcome = decide(skb, p, c, f, recalled, sk, true);
-	*fate = fate_of(outcome);
+	*fate = fate_of(skb, outcome);
 	if (p->shape != WHOLE)
 		return outcome;
 
