@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests.lab import Lab, budget, isolate
+from tests.lab import Lab, budget, compiled, isolate
 from tests.lab.effort import cpu_seconds
 from tests.lab.host import STATE, Host
 
@@ -34,9 +34,17 @@ def pytest_configure(config: pytest.Config) -> None:
     settings.register_profile("budget", max_examples=usual, deadline=None, print_blob=True)
     settings.load_profile("budget")
     works_for_another = hasattr(config, "workerinput")
+    if not works_for_another:
+        compiled.begin()
+    compiled.keep()
     if isolate.is_root() and (works_for_another or not config.getoption("numprocesses", None)):
         isolate.enter_private(anew=works_for_another)
         isolate.exit_on_sigterm()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        compiled.end()
 
 
 def pytest_report_header(config: pytest.Config) -> str:

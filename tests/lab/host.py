@@ -50,6 +50,9 @@ class Run(NamedTuple):
         return [line for line in self.out if line[:2] in {"+ ", "~ ", "- "}]
 
 
+PROGRAM = Path(__file__).parents[1] / "tools" / "program.py"
+
+
 class Host:
     """A lab's HOST with a site file."""
 
@@ -86,7 +89,7 @@ class Host:
 
     def popen_words(self, *arguments: str) -> list[str]:
         """The command line of a run in a process of its own."""
-        return [sys.executable, "-m", "netplan_tproxy", *arguments]
+        return [sys.executable, str(PROGRAM), *arguments]
 
     def spawn(self, *arguments: str, prefix: tuple[str, ...] = ()) -> Run:
         """``tproxy-apply`` in a process of its own."""

@@ -11,7 +11,7 @@ from netplan_tproxy.datapath.policy import CompiledPolicy, compile_policy
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 from netplan_tproxy.site.model import Site
-from tests.lab import diff_snapshots
+from tests.lab import compiled, diff_snapshots
 from tests.lab.host import CHANGES, SITE, STATE, Host, unchanged
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
@@ -34,7 +34,7 @@ def test_a_run_with_nothing_to_do_neither_imports_bcc_nor_compiles(
     poison = tmp_path / "poison"
     poison.mkdir()
     (poison / "bcc.py").write_text("raise SystemExit('bcc was imported')\n")
-    prefix = ("env", f"PYTHONPATH={poison}")
+    prefix = ("env", "-u", compiled.FOLDER, f"PYTHONPATH={poison}")
     for options in ([], ["--check"], ["--dry-run"], ["--destroy", "--dry-run"]):
         done = host.spawn(str(host.site), *options, prefix=prefix)
         assert (done.code, done.err) == (0, "")

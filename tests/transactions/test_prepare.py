@@ -18,6 +18,7 @@ from netplan_tproxy.datapath.layouts import MAPS, MapLayout
 from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.kernel.bpf import compiler, libbpf
 from netplan_tproxy.kernel.netlink import probe as kernel_probe
+from tests.lab import compiled
 from tests.lab.host import CHANGES, STATE, Host, unchanged
 from tests.paths import ROOT
 
@@ -28,8 +29,9 @@ pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
 
 @pytest.fixture(autouse=True)
-def fresh() -> Iterator[None]:
+def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing compiled or found out by another test counts."""
+    monkeypatch.delenv(compiled.FOLDER)
     caches = (
         compiler._compile,
         libbpf.library,
