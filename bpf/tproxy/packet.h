@@ -19,6 +19,7 @@ struct packet {
 	u32 seq;               /* TCP, network order */
 	u32 ack_seq;
 	u32 fragment_id;
+	u32 flowinfo;          /* IPv4: the byte of the type of service; IPv6, network order */
 	u8 v6;
 	u8 shape;              /* enum shape; unless WHOLE, nothing below is known */
 	u8 syn;                /* SYN without ACK and RST: opens a connection */

@@ -5,6 +5,9 @@
 #define IP_OFFSET_MASK 0x1fff
 #define IP_MORE_FRAGS  0x2000
 
+/* Traffic class and flow label of IPv6, in host order. */
+#define IP6_FLOWINFO_MASK 0x0fffffff
+
 /* In the place of a protocol: the chain of headers does not get to one. */
 #define UNKNOWN_PROTOCOL 0
 
@@ -29,6 +32,7 @@ static __always_inline u32 parse_ipv4(struct __sk_buff *skb, struct packet *p)
 	else if (ip.frag_off & bpf_htons(IP_MORE_FRAGS))
 		p->shape = FIRST_FRAGMENT;
 	p->fragment_id = ip.id;
+	p->flowinfo = ip.tos;
 	return GO_ON;
 }
 
@@ -50,6 +54,7 @@ static __always_inline u32 parse_ipv6(struct __sk_buff *skb, struct packet *p)
 	__builtin_memcpy(p->key.saddr, &ip.saddr, 16);
 	__builtin_memcpy(p->key.daddr, &ip.daddr, 16);
 	p->v6 = 1;
+	p->flowinfo = *(u32 *)&ip & bpf_htonl(IP6_FLOWINFO_MASK);
 	next = ip.nexthdr;
 #pragma unroll
 	for (i = 0; i < MAX_EXTENSIONS; i++) {

@@ -48,6 +48,8 @@ static __always_inline void remember_verdict(const struct packet *p, const struc
 
 	if (fate != LEFT_UNREMEMBERED && fate != LEFT_TO_THIS_HOST)
 		tracked.update((void *)&p->key, &kept);
+	else if (p->key.proto == IPPROTO_TCP)
+		tracked.delete((void *)&p->key);   /* of the connection that had the tuple before */
 }
 
 static __always_inline void fill_fragment_key(struct fragment_key *to, const struct packet *p)

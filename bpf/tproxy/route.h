@@ -2,17 +2,21 @@
 #pragma once
 
 /* Whether a packet with this key that comes in by the device goes on through this host, as its
- * routing table says. Returns GO_ON if it does, else the reason why not. */
-static __always_inline u32 check_route(struct __sk_buff *skb, const struct flow_key *k, u32 v6)
+ * routing table says; rules may ask for its `flowinfo` too. Returns GO_ON if it does, else the
+ * reason why not. */
+static __always_inline u32 check_route(struct __sk_buff *skb, const struct flow_key *k,
+				       u32 flowinfo, u32 v6)
 {
 	struct bpf_fib_lookup fib = {.ifindex = skb->ifindex};
 
 	if (v6) {
 		fib.family = AF_INET6;
+		fib.flowinfo = flowinfo;
 		__builtin_memcpy(fib.ipv6_src, k->saddr, 16);
 		__builtin_memcpy(fib.ipv6_dst, k->daddr, 16);
 	} else {
 		fib.family = AF_INET;
+		fib.tos = flowinfo;
 		fib.ipv4_src = k->saddr[3];
 		fib.ipv4_dst = k->daddr[3];
 	}

@@ -79,7 +79,7 @@ static __always_inline bool is_of_other_namespace(struct __sk_buff *skb, const s
 			return false;
 		may_be_found = false;
 	}
-	switch (check_route(skb, &own, p->v6)) {
+	switch (check_route(skb, &own, 0, p->v6)) {
 	case OUT_LOCAL:
 		return false;
 	case OUT_NOT_FORWARDING:   /* says so of every address */

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import socket
+import struct
 
 import pytest
 
-from tests.lab import Capture
+from tests.lab import Capture, EchoServer
 from tests.lab.counters import counting
 from tests.lab.patience import PATIENCE
 from tests.lab.streams import read_exactly
 from tests.traffic.icmp import pings
 from tests.traffic.sockets import exchange, leaks, listener, receive
-from tests.traffic.support import BEHIND, UNBOUND, V4, Applied, Family
+from tests.traffic.support import BEHIND, UNBOUND, V4, Applied, Family, make_site
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 DGRAM = socket.SOCK_DGRAM
@@ -197,3 +198,61 @@ def test_strict_reverse_path_filtering_does_no_harm(host: Applied) -> None:
     finally:
         for name, value in usual.items():
             host.lab.host.sysctl(name, value)
+
+
+def test_a_port_is_direct_once_no_listener_is_named(host: Applied, family: Family) -> None:
+    """What it had before does not speak for the connection that it has now."""
+
+    def from_same_port() -> socket.socket:
+        near = host.client(BEHIND, family)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        near.bind(("", 41010))
+        near.settimeout(PATIENCE)
+        near.connect((family.far, 7))
+        return near
+
+    with listener(host, family) as proxy, from_same_port() as near:
+        far, _ = proxy.accept()
+        far.settimeout(PATIENCE)
+        near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        near.close()
+        with far, pytest.raises(ConnectionResetError):
+            far.recv(1)
+    without_tcp = [line for line in make_site().splitlines() if "  tcp" not in line]
+    host.apply("\n".join(without_tcp) + "\n")
+    try:
+        with EchoServer(host.lab.net, family.far), from_same_port() as near:
+            near.sendall(b"direct")
+            assert near.recv(10) == b"direct"
+    finally:
+        host.apply(make_site())
+
+
+@pytest.mark.usefixtures("no_leak")
+def test_a_route_by_type_of_service_leads_to_the_proxy(
+    host: Applied, family: Family, tcp: socket.socket
+) -> None:
+    """The only way out is that of packets with low delay (ip-rule(8), ``tos``)."""
+    words = "-6" if family.number == socket.AF_INET6 else "-4"
+    shown = host.lab.host.run(["ip", words, "route", "show", "default"]).stdout.split()
+    ways = [f"{words} route", f"{words} rule"]
+    there = [
+        f"{ways[0]} add {' '.join(shown)} table 77",
+        f"{ways[1]} add tos 0x10 table 77 pref 2000",
+    ]
+    back = [f"{ways[0]} add {' '.join(shown)}", f"{ways[1]} del pref 2000"]
+
+    def ip(lines: list[str]) -> None:
+        for line in lines:
+            host.lab.host.run(["ip", *line.split()])
+
+    ip([*there, f"{ways[0]} del default"])
+    try:
+        with host.client(BEHIND, family) as near, counting(host) as added:
+            level, name = (41, 67) if family.number == socket.AF_INET6 else (0, socket.IP_TOS)
+            near.setsockopt(level, name, 0x10)
+            near.connect((family.far, 80))
+            tcp.accept()[0].close()
+    finally:
+        ip([*back, f"{ways[0]} flush table 77"])
+    assert added["lan0", "new"] == 1
