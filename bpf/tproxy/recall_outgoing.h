@@ -12,6 +12,14 @@ static __always_inline bool has_same_destination(const struct socket_verdict *ke
 	    && kept->daddr[2] == p->key.daddr[2] && kept->daddr[3] == p->key.daddr[3];
 }
 
+/* The kernel counts a segment that it sends again before it does. */
+static __always_inline bool is_first_syn(struct bpf_sock *sk)
+{
+	struct bpf_tcp_sock *tp = bpf_tcp_sock(sk);
+
+	return tp && !tp->total_retrans;
+}
+
 /* A closed client's last words. They are ours if the proxy has a socket for them, or had one:
  * both ends may be gone while something was on its way. */
 static __always_inline u32 recall_segment_without_socket(struct __sk_buff *skb, struct packet *p)
@@ -50,15 +58,14 @@ static __always_inline u32 recall_segment(struct __sk_buff *skb, struct packet *
 	if (!sk)
 		return recall_segment_without_socket(skb, p);
 	kept = flows.sk_storage_get(sk, 0, 0);
-	/* A SYN with a verdict is sent again, unless the socket now goes elsewhere. */
-	if (p->syn && (!kept || !has_same_destination(kept, p))) {
+	/* A SYN with a verdict is sent again, unless the socket connects again by now. */
+	if (p->syn && (!kept || is_first_syn(sk) || !has_same_destination(kept, p))) {
 		f->flags = CBF_HANDSHAKE;
 		return GO_ON;
 	}
 	if (!kept || kept->verdict != VERDICT_INTERCEPT)
 		return OUT_UNTRACKED;
 	if (p->syn) {
-		/* The same socket may connect again: its handshake begins anew. */
 		kept->settled = 0;
 		f->flags = CBF_HANDSHAKE;
 		return OUT_INTERCEPTED;

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 from collections.abc import Iterator
 
@@ -10,8 +11,9 @@ import pytest
 from tests.lab import EchoServer
 from tests.lab.counters import counting
 from tests.traffic import support
+from tests.traffic.reuse import disconnect
 from tests.traffic.sockets import answer, listener, receive
-from tests.traffic.support import Applied, Family, Sender, make_site
+from tests.traffic.support import BOUND, UNBOUND, Applied, Family, Sender, make_site
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 DGRAM = socket.SOCK_DGRAM
@@ -88,3 +90,21 @@ def test_what_the_proxy_had_is_not_let_out_when_it_goes(
             server.settimeout(0.05)
             with pytest.raises(TimeoutError):
                 server.recv(100)
+
+
+@pytest.mark.parametrize("sender", [UNBOUND, BOUND], ids=["unbound", "bound"])
+def test_a_socket_that_connects_again_is_decided_anew(
+    host: Applied, family: Family, sender: Sender
+) -> None:
+    """To the same place too: its connection is another."""
+    with EchoServer(host.lab.net, family.far, 80), host.client(sender, family) as near:
+        for proxy_listens in (False, True, False):
+            with counting(host) as added, contextlib.ExitStack() as stack:
+                if proxy_listens:
+                    proxy = stack.enter_context(listener(host, family))
+                near.connect((family.far, 80))
+                if proxy_listens:
+                    stack.enter_context(proxy.accept()[0])
+                disconnect(near)
+            assert added[sender.interface, "new"] == int(proxy_listens)
+            assert added[sender.interface, "down_bypassed"] == int(not proxy_listens)
