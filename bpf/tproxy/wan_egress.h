@@ -38,6 +38,11 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 	if (skb->ingress_ifindex)
 		return OUT_FORWARDED;
 	outcome = parse_and_forget(skb, l2, p);
+	if (outcome == OUT_OTHER_PROTOCOL && p->icmp_type) {
+		outcome = judge_icmp_error(skb, p);
+		*fate = fate_of(skb, outcome);
+		return outcome;
+	}
 	if (outcome != GO_ON)
 		return outcome;
 	if (is_from_packet_socket(skb))

@@ -43,6 +43,10 @@ class Verdicts:
         kept.seen = self.now
         return kept.wanted
 
+    def ever_wanted(self, flow: Flow) -> bool:
+        """Whether it goes to the proxy, or did until it was over."""
+        return flow in self._kept and self._kept[flow].wanted
+
     def left(self, flow: Flow) -> float:
         """For how many seconds more it may say nothing."""
         kept = self._kept[flow]

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from tests.packet_model import wire
 from tests.packet_model.memory import Verdicts
-from tests.packet_model.settings import LISTENING, SERVICE, Networks, Setting
+from tests.packet_model.settings import Networks, Setting
 from tests.packet_model.terms import (
     AGAIN,
     DATAGRAM,
@@ -30,7 +31,6 @@ from tests.packet_model.terms import (
 )
 from tests.packet_model.wire import ACK, RST, SYN, TCP, UDP, Flow, Packet, protocol_of, read
 
-_LOOPBACK_4, _LOOPBACK_6 = 0x7F000001, 1
 _GROUPS = Networks("224.0.0.0/3", "ff00::/8")  # RFC 5771, RFC 919, RFC 4291 2.7
 _LINK = Networks("ff00::/8", "fe80::/10", "::1/128")  # RFC 4291: no router passes them on
 
@@ -71,13 +71,12 @@ class Model:
     def _wan_egress(self, given: Input, found: Packet | str, link: int) -> Verdict:
         outcome, flags = self._outgoing(given, found, link)
         counted = ((given.ifindex, outcome), *self._why(given.ifindex, outcome, found))
-        if outcome == "intercepted":
-            assert isinstance(found, Packet)
+        if outcome in {"intercepted", "icmp"}:
             value, mask = self.setting.intercept_mark
             mark = given.mark & ~mask | value
             cb = handed_over(TO_PROXY, self.lo, given.ifindex, flags, given.cb[4])
             change = "" if link else "framed"
-            return Verdict(REDIRECT, counted, mark, cb, change, found)
+            return Verdict(REDIRECT, counted, mark, cb, change)
         if outcome == "refused":
             assert isinstance(found, Packet)
             cb = handed_over(TO_CLIENT, given.ifindex, 0, 0, given.cb[4])
@@ -87,7 +86,7 @@ class Model:
 
     def _outgoing(self, given: Input, found: Packet | str, link: int) -> tuple[str, int]:
         if given.came_by or isinstance(found, str):
-            return ("forwarded" if given.came_by else str(found)), 0
+            return ("forwarded" if given.came_by else self._message(given, str(found), link)), 0
         flow = found.flow
         # A group address of the link layer (IEEE 802): broadcast, whatever IP calls it.
         to_all = bool(link and given.frame[0] & 1)
@@ -123,7 +122,7 @@ class Model:
         cb = taken(given.cb) if from_us(given, AGAIN) else given.cb
         if outcome in {"local", "not_forwarding", "bypass_address"}:
             self._welcome(given, found)
-        if outcome in {"intercepted", "new"}:
+        if outcome in {"intercepted", "new", "icmp"}:
             value, mask = self.setting.intercept_mark
             return Verdict(OK, counted, mark & ~mask | value, cb)
         if outcome == "refused":
@@ -134,7 +133,8 @@ class Model:
 
     def _passing(self, given: Input, found: Packet | str, link: int) -> str:
         if isinstance(found, str):
-            return found
+            mine = not link or given.frame[:6] == self.macs[given.ifindex]
+            return self._message(given, found, link) if mine else found
         stays = self._stays(given, found.flow, link)
         if stays:
             return "malformed" if found.unreadable else stays
@@ -177,6 +177,13 @@ class Model:
         return ("intercepted" if self.setting.listens(flow) else "refused"), False
 
     # What both have in common.
+
+    def _message(self, given: Input, outcome: str, link: int) -> str:
+        """An ICMP error about what the proxy said to a client is the proxy's."""
+        about = wire.read_error(given.protocol or protocol_of(given.frame), given.frame[link:])
+        if outcome == "other_protocol" and about and self.tracked.ever_wanted(about):
+            return "icmp"
+        return outcome
 
     def _why(self, ifindex: int, outcome: str, found: Packet | str) -> tuple[tuple[int, str], ...]:
         """Count the reason why nobody got it, beside what became of it."""
@@ -258,7 +265,7 @@ class Model:
                 to_group = True
             elif target != self.macs[given.ifindex]:
                 return  # for another machine of the link
-        if not self._reaches_a_socket(found.flow):
+        if not self.setting.reaches_a_socket(found.flow):
             return
         answer = found.flow.turned()
         if to_group:
@@ -266,15 +273,6 @@ class Model:
             self.asked_a_group.add(answer._replace(source=0))
         elif not self.tracked.knows(answer):
             self.inbound.add(answer)
-
-    def _reaches_a_socket(self, flow: Flow) -> bool:
-        """Whether a datagram socket of this host receives it."""
-        if self.setting.serves and flow.target_port == SERVICE:
-            return True
-        where = _LOOPBACK_6 if flow.v6 else _LOOPBACK_4
-        return (flow.target, flow.target_port) == (where, LISTENING) and self.setting.has_socket(
-            flow
-        )
 
     def _lo_ingress(self, given: Input, found: Packet | str) -> Verdict:
         if not from_us(given, TO_PROXY):

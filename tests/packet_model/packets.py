@@ -63,7 +63,8 @@ def error(rng: random.Random, *, v6: bool) -> bytes:
     if rng.random() < 0.5:
         return head + rng.randbytes(rng.randrange(40))
     quoted = datagram(rng) if rng.random() < 0.5 else segment(rng)
-    ends = addresses.source(rng, v6=v6) + addresses.target(rng, v6=v6)
+    pair = [addresses.source(rng, v6=v6), addresses.target(rng, v6=v6)]
+    ends = b"".join(pair if rng.random() < 0.5 else pair[::-1])
     protocol = UDP if rng.random() < 0.5 else TCP
     if v6:
         return head + struct.pack("!IHBB", 6 << 28, len(quoted), protocol, 9) + ends + quoted[:8]

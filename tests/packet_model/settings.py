@@ -96,6 +96,13 @@ class Setting:
         """Whether that may have what was sent to others (IP_TRANSPARENT)."""
         return self.has_socket(flow) and self.transparent
 
+    def reaches_a_socket(self, flow: Flow) -> bool:
+        """Whether a datagram socket of this host receives it."""
+        if self.serves and flow.target_port == SERVICE:
+            return True
+        loopback = 1 if flow.v6 else 0x7F000001
+        return (flow.target, flow.target_port) == (loopback, LISTENING) and self.has_socket(flow)
+
     def decide(self, flow: Flow, mark: int, *, local: bool, to_all: bool) -> str:
         """What becomes of a new flow; ``local``: root of this host sent it."""
         return next(self._reasons(flow, mark, local=local, to_all=to_all), "intercepted")

@@ -15,7 +15,19 @@ from tests.packet_model import answers
 from tests.packet_model.settings import SETTINGS
 from tests.packet_model.stage import Stage
 from tests.packet_model.terms import OK, REDIRECT, SHOT, TO_CLIENT, UNSPEC, Input, handed_over
-from tests.packet_model.wire import ACK, DESTINATION, FRAGMENT, IPV4, IPV6, RST, SYN, TCP, UDP, read
+from tests.packet_model.wire import (
+    ACK,
+    DESTINATION,
+    FRAGMENT,
+    ICMP,
+    IPV4,
+    IPV6,
+    RST,
+    SYN,
+    TCP,
+    UDP,
+    read,
+)
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
@@ -118,6 +130,17 @@ def test_a_segment_of_a_flow_whose_proxy_died_is_reset_where_the_client_is(
 def test_a_reset_is_never_answered(stage: Stage) -> None:
     ran, counted = run(stage, v4(TCP, segment(SYN | RST)))
     assert (ran.retval, counted) == (UNSPEC, ["untracked"])
+
+
+@pytest.mark.parametrize("kind", [3, 0, 11])
+def test_an_error_about_the_proxys_answer_is_the_proxys(stage: Stage, kind: int) -> None:
+    """The quoted answer, turned round, is the flow that was judged before; other messages pass."""
+    run(stage, v4(UDP, DATAGRAM))
+    ends = socket.inet_aton(NEAR[1]) + socket.inet_aton(NEAR[0])
+    quoted = struct.pack("!BBHHHBBH", 0x45, 0, 28, 1, 0, 64, UDP, 0) + ends
+    quoted += struct.pack("!HHHH", 53, 4000, 8, 0)
+    ran, counted = run(stage, v4(ICMP, struct.pack("!BBHI", kind, 3, 0, 0) + quoted))
+    assert (ran.retval, counted) == ((OK, ["icmp"]) if kind == 3 else (UNSPEC, ["other_protocol"]))
 
 
 @pytest.mark.parametrize("source", ["224.0.0.1", "255.255.255.255", "127.0.0.1", "0.0.0.0"])

@@ -73,14 +73,38 @@ def read(protocol: int, packet: bytes, vlan: int = 0) -> Packet | str:
     # IEEE 802.1Q, 9.6: id 0 is no VLAN.
     if vlan or protocol in {VLAN, SERVICE_VLAN}:
         return "vlan"
+    found = _read(protocol, packet)
+    if isinstance(found, Packet) and found.flow.protocol in {ICMP, ICMPV6}:
+        return "other_protocol"
+    return found
+
+
+def read_error(protocol: int, packet: bytes) -> Flow | None:
+    """The flow that an ICMP error is about, seen from whom it is sent by; None: it is none."""
+    found = _read(protocol, packet)
+    if isinstance(found, str) or not found.whole or found.flow.protocol not in {ICMP, ICMPV6}:
+        return None
+    # RFC 792; RFC 4443, 2.1.
+    if packet[found.l4 : found.l4 + 1] not in (
+        (b"\1", b"\2", b"\3", b"\4") if found.flow.v6 else (b"\3",)
+    ):
+        return None
+    quoted = _read(protocol, packet[found.l4 + 8 :], quoted=True)
+    if isinstance(quoted, str) or quoted.unreadable or quoted.later_fragment:
+        return None
+    return quoted.flow.turned() if quoted.flow.protocol in {TCP, UDP} else None
+
+
+def _read(protocol: int, packet: bytes, *, quoted: bool = False) -> Packet | str:
+    """The same with ICMP. Of what is ``quoted`` there may be no more than eight bytes."""
     if protocol == IPV4:
-        return _read_v4(packet)
+        return _read_v4(packet, quoted=quoted)
     if protocol == IPV6:
-        return _read_v6(packet)
+        return _read_v6(packet, quoted=quoted)
     return "other_protocol"
 
 
-def _read_v4(packet: bytes) -> Packet | str:
+def _read_v4(packet: bytes, *, quoted: bool) -> Packet | str:
     # RFC 791, 3.1.
     if len(packet) < 20 or packet[0] >> 4 != 4:
         return "malformed"
@@ -93,14 +117,14 @@ def _read_v4(packet: bytes) -> Packet | str:
     flow = Flow(False, packet[9], source, target, 0, 0)  # noqa: FBT003
     if l4 > len(packet):
         return _unreadable(flow, identity)
-    if packet[9] not in {TCP, UDP}:
+    if packet[9] not in {TCP, UDP, ICMP}:
         return "other_protocol"
     if where & 0x1FFF:
         return Packet(flow, l4, later_fragment=True, fragment_id=identity)
-    return _read_ports(packet, flow, l4, identity, first=bool(where & 0x2000))
+    return _read_ports(packet, flow, l4, identity, first=bool(where & 0x2000) or quoted)
 
 
-def _read_v6(packet: bytes) -> Packet | str:
+def _read_v6(packet: bytes, *, quoted: bool) -> Packet | str:
     # RFC 8200, 3 and 4.
     if len(packet) < 40 or packet[0] >> 4 != 6:
         return "malformed"
@@ -130,9 +154,9 @@ def _read_v6(packet: bytes) -> Packet | str:
     flow = Flow(True, following, source, target, 0, 0)  # noqa: FBT003
     if l4 > len(packet):
         return _unreadable(flow, identity)
-    if following not in {TCP, UDP}:
+    if following not in {TCP, UDP, ICMPV6}:
         return "other_protocol"
-    return _read_ports(packet, flow, l4, identity, first=first)
+    return _read_ports(packet, flow, l4, identity, first=first or quoted)
 
 
 def _unreadable(flow: Flow, identity: int) -> Packet | str:
@@ -143,6 +167,8 @@ def _unreadable(flow: Flow, identity: int) -> Packet | str:
 
 
 def _read_ports(packet: bytes, flow: Flow, l4: int, identity: int, *, first: bool) -> Packet | str:
+    if flow.protocol in {ICMP, ICMPV6}:
+        return Packet(flow, l4, first_fragment=first, fragment_id=identity)
     # A first fragment has eight bytes of data at least (RFC 791, 3.2), and so the ports.
     whole_tcp = flow.protocol == TCP and not first
     if len(packet) < l4 + (20 if whole_tcp else 8):
