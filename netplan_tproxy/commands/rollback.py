@@ -44,7 +44,7 @@ def asked_back(state: State, lock_timeout: float, run: str = "") -> Pending | No
         pending = named(state, run)
         if pending is None or not pending.watchdog.alive:
             return None
-        state.hold(pending.ledger, pending.site, 0.0, pending.watchdog)
+        state.end_time()
         return pending
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import ClassVar
 
 from netplan_tproxy.datapath.host import Kernel
@@ -29,6 +29,11 @@ class Config(Resource):
     @property
     def key(self) -> str:
         return CONFIG.pin
+
+    @property
+    def pin(self) -> str:
+        """The map that it is in: other versions' entries have another size, and so another map."""
+        return replace(CONFIG, value_size=len(self.packed)).pin
 
     @property
     def rank(self) -> Rank:
@@ -85,15 +90,17 @@ class ConfigKind(Kind[Config]):
         return [Config(value.pack())]
 
     def observe(self, seen: Snapshot, scope: Sequence[Config]) -> Iterable[Config]:
-        del scope
-        value = seen.entry(CONFIG.pin, _KEY)
-        return [] if value is None else [Config(value)]
+        for pin in (CONFIG.pin, *(one.pin for one in scope)):
+            value = seen.entry(pin, _KEY)
+            if value is not None:
+                return [Config(value)]
+        return []
 
     def make(self, kernel: Kernel, before: Config | None, after: Config | None) -> None:
         if after is not None:
-            kernel.bpf.maps.write_entry(CONFIG.pin, _KEY, after.packed)
+            kernel.bpf.maps.write_entry(after.pin, _KEY, after.packed)
         elif before is not None:
-            kernel.bpf.maps.delete_entry(CONFIG.pin, _KEY)
+            kernel.bpf.maps.delete_entry(before.pin, _KEY)
 
 
 KIND = ConfigKind()

@@ -87,6 +87,17 @@ class PendingFile:
         except (KeyError, TypeError, ValueError) as nonsense:
             raise self._store.unreadable(NAME) from nonsense
 
+    def end_time(self) -> None:
+        """Let what waits go back now. Raises OSError, DamagedError.
+
+        Its watchdog may be of another version: what that wrote stays as it is otherwise.
+        """
+        values = self._store.values(NAME)
+        if values is not None:
+            with self.mark() as replaced:
+                self._store.replace(NAME, {**values, "deadline": 0.0})
+                replaced.release()
+
     def remove(self) -> None:
         """Nothing waits any more. Raises OSError."""
         with self.mark() as mark:

@@ -160,6 +160,10 @@ class State:
             return None
         return pending
 
+    def end_time(self) -> None:
+        """Let what awaits its confirmation go back now."""
+        self._pending.end_time()
+
     def confirm(self, pending: Pending) -> None:
         """Make what was held the truth."""
         self.commit(pending.ledger, pending.site)
