@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from netplan_tproxy.resource.kind import Kinds, from_json
-from netplan_tproxy.resource.values import Id, Ledger, Owned, to_json
+from netplan_tproxy.resource.values import Id, Ledger, Owned, ledger_to_json
 from netplan_tproxy.state import site_record
 from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.store import Store, Values
@@ -35,18 +35,11 @@ class LedgerFile:
     def write(self, ledger: Ledger, site: SiteRecord | None, run: str | None) -> None:
         """Replace it. Raises OSError, and then the old one stands."""
         values = {"run": run, "site": site.to_json() if site else None}
-        self._store.replace(NAME, {**values, "owned": owned_as_json(ledger)})
+        self._store.replace(NAME, {**values, "owned": ledger_to_json(ledger)})
 
     def remove(self) -> None:
         """Remove it; none is fine. Raises OSError."""
         self._store.remove(NAME)
-
-
-def owned_as_json(ledger: Ledger) -> list[Any]:
-    """Give a ledger as JSON values."""
-    return [
-        {"ours": to_json(mine.ours), "before": to_json(mine.before)} for mine in ledger.values()
-    ]
 
 
 def owned_in(store: Store, kinds: Kinds, values: Values | None, name: str) -> dict[Id, Owned]:

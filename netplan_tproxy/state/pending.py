@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Self
 
 from netplan_tproxy.resource.kind import Kinds
-from netplan_tproxy.resource.values import Id, Ledger, Owned
-from netplan_tproxy.state.ledger import owned_as_json, owned_in, site_in
+from netplan_tproxy.resource.values import Id, Ledger, Owned, ledger_to_json
+from netplan_tproxy.state.ledger import owned_in, site_in
 from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.store import Store
 from netplan_tproxy.system.process import Process, since_boot
@@ -64,7 +64,7 @@ class PendingFile:
             "deadline": deadline,
             "watchdog": [watchdog.pid, watchdog.started] if watchdog else [0, 0],
             "site": site.to_json() if site else None,
-            "owned": owned_as_json(ledger),
+            "owned": ledger_to_json(ledger),
         }
         with self.mark() as replaced:
             self._store.replace(NAME, values)
