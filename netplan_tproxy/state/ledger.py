@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from netplan_tproxy.resource.kind import Kinds, from_json
 from netplan_tproxy.resource.values import Id, Ledger, Owned, ledger_to_json
 from netplan_tproxy.state import site_record
