@@ -34,7 +34,7 @@ from netplan_tproxy.inspect.doctor.target import ALL_PROGRAMS, Target
 from netplan_tproxy.output.doctor import lines, summary
 from netplan_tproxy.output.style import Style
 from tests.lab import Lab, diff_snapshots, snapshot
-from tests.lab.effort import effort
+from tests.lab.effort import is_done_within
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -272,6 +272,8 @@ def test_it_goes_with_no_other_mode(others: list[str], capsys: pytest.CaptureFix
     assert capsys.readouterr().err.startswith("usage: tproxy-apply ")
 
 
+@pytest.mark.lab
+@pytest.mark.bpf
 def test_it_takes_a_few_seconds_of_cpu_time() -> None:
     words = [sys.executable, "-m", "netplan_tproxy", "--doctor"]
 
@@ -279,4 +281,4 @@ def test_it_takes_a_few_seconds_of_cpu_time() -> None:
         done = subprocess.run(words, cwd=ROOT, capture_output=True, text=True, check=False)
         assert done.stderr == ""
 
-    assert effort(examine) < 15
+    assert is_done_within(15, examine)

@@ -28,15 +28,16 @@ def _seconds(work: Callable[[], object]) -> float:
     return cpu_seconds() - start
 
 
-def effort(work: Callable[[], object], tries: int = 3) -> float:
+def effort(work: Callable[[], object]) -> float:
     """CPU seconds that ``work`` takes when the machine does nothing else.
 
     CPUs that are shared do less in a second, so a known piece of work is measured beside it:
-    the least of a few tries, as measured or as that work has it.
+    what was measured, or what that work has it.
     """
+    taken = _seconds(work)
+    return min(taken, taken / (10 * _seconds(_reference)))
 
-    def once() -> float:
-        taken = _seconds(work)
-        return min(taken, taken / (10 * _seconds(_reference)))
 
-    return min(once() for _ in range(tries))
+def is_done_within(seconds: float, work: Callable[[], object], tries: int = 3) -> bool:
+    """Whether one of a few tries takes no more ``effort`` than that."""
+    return any(effort(work) < seconds for _ in range(tries))

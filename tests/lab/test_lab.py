@@ -25,7 +25,7 @@ from tests.lab import (
     snapshot,
     sweep,
 )
-from tests.lab.effort import effort
+from tests.lab.effort import is_done_within
 from tests.lab.patience import CURL, PATIENCE
 
 pytestmark = pytest.mark.lab
@@ -239,4 +239,4 @@ def test_a_snapshot_notices_a_program_on_the_sessions_cgroup(lab: Lab) -> None:
 
 
 def test_a_lab_is_built_and_gone_within_a_quarter_second() -> None:
-    assert effort(lambda: Lab().close()) < 0.25
+    assert is_done_within(0.25, lambda: Lab().close())
