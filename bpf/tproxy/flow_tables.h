@@ -17,8 +17,9 @@ struct flow_verdict {
 };
 BPF_TABLE("lru_hash", struct flow_key, struct flow_verdict, tracked, 65536);
 
-/* UDP flows that somebody outside began, seen from this host: the answers are no flows of
- * ours. Apart from `tracked`, so that a flood from outside evicts none of those. */
+/* UDP flows that somebody outside began, seen from this host, and when he last sent something
+ * (flow_age.h): the answers are no flows of ours. Apart from `tracked`, so that a flood from
+ * outside evicts none of those. */
 BPF_TABLE("lru_hash", struct flow_key, u32, inbound, 65536);
 
 /* The device that replies to a client must arrive on, where the client is bound to one; the

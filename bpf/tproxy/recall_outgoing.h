@@ -112,7 +112,7 @@ static __always_inline u32 recall_outgoing(struct __sk_buff *skb, struct packet 
 		return recall_segment(skb, p, sk, f);
 	if (tcp && sk)
 		return recall_split_segment(sk);
-	if (is_answer_to_visitor(p)) {
+	if (is_answer_to_visitor(p, sk)) {
 		if (sk && f->owner)
 			remember_service(sk);
 		return OUT_UNTRACKED;
@@ -120,7 +120,7 @@ static __always_inline u32 recall_outgoing(struct __sk_buff *skb, struct packet 
 	if (is_answer_to_client_behind(p))
 		return OUT_UNTRACKED;
 	outcome = p->shape ? recall_verdict(p, f) : recall_datagram(p, f);
-	if (outcome == GO_ON && is_answer_to_group_question(p))
+	if (outcome == GO_ON && is_answer_to_group_question(p, sk))
 		return OUT_UNTRACKED;
 	return outcome;
 }

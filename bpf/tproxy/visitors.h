@@ -31,7 +31,7 @@ static __always_inline void remember_visitor(struct __sk_buff *skb, struct packe
 	struct flow_key answer = {};
 	struct flow_verdict *kept;
 	struct bpf_sock *sk;
-	u32 one = 1;
+	u32 now, *asked;
 
 	if (p->key.proto != IPPROTO_UDP || p->shape == LATER_FRAGMENT || p->shape == UNREADABLE)
 		return;
@@ -42,29 +42,44 @@ static __always_inline void remember_visitor(struct __sk_buff *skb, struct packe
 		clear_source(&answer);
 	/* Not where the flow has a verdict, however old: a forged answer would set it free. */
 	kept = tracked.lookup(&answer);
-	if ((kept && !kept->doubtful) || inbound.lookup(&answer))
+	if (kept && !kept->doubtful)
+		return;
+	asked = inbound.lookup(&answer);
+	now = read_clock();
+	if (asked && *asked == now)
 		return;
 	sk = lookup_socket(skb, &p->key, 1, p->v6);
 	if (!sk)
 		return;
 	bpf_sk_release(sk);
-	inbound.update(&answer, &one);
+	if (asked)
+		*asked = now;
+	else
+		inbound.update(&answer, &now);
 	if (kept)
 		tracked.delete(&answer);
 }
 
-static __always_inline bool is_answer_to_visitor(struct packet *p)
+/* A socket that never answers is no service: who it speaks to after a while it asks. Its port
+ * may have been another's when the visitor came, and what came may be forged. */
+static __always_inline bool is_answered(const u32 *asked, struct bpf_sock *sk)
 {
-	return inbound.lookup(&p->key) != NULL;
+	return asked && (!sk || serves_visitors(sk) || read_clock() - *asked <= LIFE_ALONE);
+}
+
+static __always_inline bool is_answer_to_visitor(struct packet *p, struct bpf_sock *sk)
+{
+	return is_answered(inbound.lookup(&p->key), sk);
 }
 
 /* Asked of a flow that has no verdict: a question does not set free one that has. */
-static __always_inline bool is_answer_to_group_question(const struct packet *p)
+static __always_inline bool is_answer_to_group_question(const struct packet *p,
+							struct bpf_sock *sk)
 {
 	struct flow_key answer = p->key;
 
 	clear_source(&answer);
-	return inbound.lookup(&answer) != NULL;
+	return is_answered(inbound.lookup(&answer), sk);
 }
 
 /* What the proxy sends to a client behind this very interface. */

@@ -51,6 +51,15 @@ def age(on: Applied, key: bytes, seconds: float, *, lived: float = 0) -> None:
         bpf_maps.update(fd, key, packed)
 
 
+def age_visitor(on: Applied, key: bytes, seconds: float) -> None:
+    """Let a visitor's last datagram be so long ago."""
+    layout = layouts.INBOUND
+    with open_table(on, layout) as fd:
+        assert bpf_maps.lookup(fd, key, layout.value_size) is not None
+        tick = int((time.monotonic() - seconds) * 1e9) >> 30 & 0xFFFFFFFF
+        bpf_maps.update(fd, key, tick.to_bytes(layout.value_size, sys.byteorder))
+
+
 def forget(on: Applied, layout: layouts.MapLayout, key: bytes) -> bool:
     """Take an entry away, as the kernel does where a full table needs room."""
     with open_table(on, layout) as fd:
