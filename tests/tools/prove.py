@@ -4,6 +4,7 @@
     python -m tests.tools.prove beside    one beside a program that loads, drops and attaches BPF
     python -m tests.tools.prove mounts    with named namespaces and mounts below /run and bpffs
     python -m tests.tools.prove places    clones in /tmp, in /home/somebody, in a path with a space
+    python -m tests.tools.prove together  all of it at once
 
 Each takes ``--minutes`` at the most, and the words for pytest behind ``--``: a folder for a
 part, none for the whole suite. What it sets up on the machine it takes away again.
@@ -64,18 +65,22 @@ def two(words: list[str], until: float) -> bool:
     return all(ended)
 
 
-def beside(words: list[str], until: float) -> bool:
+@contextlib.contextmanager
+def disturbed(until: float) -> Iterator[None]:
     seconds = str(max(1.0, until - time.monotonic()))
     nuisance = subprocess.Popen([sys.executable, "-m", "tests.tools.disturb", seconds], cwd=ROOT)
     try:
-        passed = Suite("beside", words).ended(until)
+        yield
         if nuisance.poll() is not None:
-            print("the other program ended too early")
-            return False
-        return passed
+            raise SystemExit("the other program ended too early")
     finally:
         nuisance.terminate()
         nuisance.wait(10)
+
+
+def beside(words: list[str], until: float) -> bool:
+    with disturbed(until):
+        return Suite("beside", words).ended(until)
 
 
 @contextlib.contextmanager
@@ -89,7 +94,8 @@ def mounted(source: str, kind: str, place: Path) -> Iterator[None]:
         place.rmdir()
 
 
-def mounts(words: list[str], until: float) -> bool:
+@contextlib.contextmanager
+def inhabited() -> Iterator[None]:
     """A named namespace makes /run/netns a mount; Docker and sessions leave others there."""
     with contextlib.ExitStack() as stack:
         for name in (f"{NAME}-a", f"{NAME}-b"):
@@ -102,21 +108,49 @@ def mounts(words: list[str], until: float) -> bool:
             syscalls.mount("prove", str(pins), "bpf")
             stack.callback(syscalls.umount, str(pins))
         stack.enter_context(mounted("prove", "bpf", pins / NAME))
+        yield
+
+
+def mounts(words: list[str], until: float) -> bool:
+    with inhabited():
         return Suite("mounts", words).ended(until)
+
+
+@contextlib.contextmanager
+def cloned(place: Path, name: str) -> Iterator[Path]:
+    folder = place / NAME
+    folder.mkdir()
+    try:
+        subprocess.run(["git", "clone", "-q", ROOT, folder / name], check=True)
+        yield folder / name
+    finally:
+        shutil.rmtree(folder)
+
+
+IN_TMP, IN_HOME, WITH_SPACE = (
+    (Path("/tmp"), "clone"),  # noqa: S108 - the place in question
+    (Path("/home"), "clone"),
+    (Path("/opt"), "a clone"),
+)
 
 
 def places(words: list[str], until: float) -> bool:
     passed = []
-    for place in (Path("/tmp"), Path("/home"), Path("/opt")):  # noqa: S108 - the place in question
-        folder = place / NAME
-        clone = folder / ("a clone" if place == Path("/opt") else "clone")
-        folder.mkdir()
-        try:
-            subprocess.run(["git", "clone", "-q", ROOT, clone], check=True)
+    for place, name in (IN_TMP, IN_HOME, WITH_SPACE):
+        with cloned(place, name) as clone:
             passed.append(Suite(f"in {place.name}", words, clone).ended(until))
-        finally:
-            shutil.rmtree(folder)
     return all(passed)
+
+
+def together(words: list[str], until: float) -> bool:
+    """Two suites at once, in two such places, on such a machine, beside such a program."""
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(inhabited())
+        clones = [stack.enter_context(cloned(*where)) for where in (IN_TMP, WITH_SPACE)]
+        stack.enter_context(disturbed(until))
+        suites = [Suite(f"in {clone}".replace("/", " "), words, clone) for clone in clones]
+        ended = [suite.ended(until) for suite in suites]
+        return all(ended)
 
 
 PROOFS: dict[str, Callable[[list[str], float], bool]] = {
@@ -124,6 +158,7 @@ PROOFS: dict[str, Callable[[list[str], float], bool]] = {
     "beside": beside,
     "mounts": mounts,
     "places": places,
+    "together": together,
 }
 
 
