@@ -17,6 +17,7 @@ from netplan_tproxy.errors import KernelError, NotPutBackError, RolledBackError,
 from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.output.progress import busy
 from netplan_tproxy.reconcile import transaction
+from netplan_tproxy.reconcile.cut_off import end_lost
 from netplan_tproxy.reconcile.outcome import APPLIED, HELD
 from netplan_tproxy.reconcile.report import pending_report
 from netplan_tproxy.reconcile.session import Session, opened
@@ -92,6 +93,8 @@ class _Apply:
                 transaction.settle(owned, session.kinds, session.kernel)
             raise
         if not holds:
+            if said := end_lost(plan.changes, session.kernel):
+                say(said)
             _settle(session, plan.ledger or {})
         return holds[0] if holds else None
 
@@ -108,8 +111,11 @@ class _Apply:
             self.environment.interrupts.over()
 
         def hold(changes: Sequence[Change]) -> None:
-            undo = partial(_undo, self.session, changes)
-            holds.append(held.hold(state, ledger, new, seconds or 0.0, undo))
+            endings = held.Endings(
+                undo=partial(_undo, self.session, changes),
+                kept=partial(end_lost, changes, self.session.kernel),
+            )
+            holds.append(held.hold(state, ledger, new, seconds or 0.0, endings))
             outcome.now = HELD
 
         return commit if seconds is None else hold
