@@ -19,6 +19,7 @@ from dataclasses import dataclass
 
 TCP_PORT, UDP_PORT = 7, 53
 _RESEND = 1.0
+_OWN_PORTS = range(10_000, 32_000)  # below net.ipv4.ip_local_port_range
 _BULK = 200_000
 
 
@@ -34,6 +35,7 @@ class Client:
     device: str
     patience: float
     chance: random.Random
+    last_port: int = 0
 
     def opened(self, kind: socket.SocketKind) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.target else socket.AF_INET
@@ -41,7 +43,18 @@ class Client:
         made.settimeout(self.patience)
         if self.device:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self.device.encode())
+        if self.device and kind == socket.SOCK_STREAM:
+            made.bind(("", self.own_port()))
         return made
+
+    def own_port(self) -> int:
+        """Choose another one than the kernel gives to those that are bound to no device.
+
+        It minds no socket that is bound to one, and two with the same ends break each other
+        (docs/datapath.md).
+        """
+        self.last_port = (self.last_port + 1) % len(_OWN_PORTS)
+        return _OWN_PORTS[self.last_port]
 
     def connected(self) -> socket.socket:
         made = self.opened(socket.SOCK_STREAM)
