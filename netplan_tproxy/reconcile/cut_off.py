@@ -21,7 +21,7 @@ from netplan_tproxy.kinds.config import Config
 from netplan_tproxy.kinds.filter import Filter
 from netplan_tproxy.kinds.map import Map
 from netplan_tproxy.kinds.rule import Rule
-from netplan_tproxy.resource.values import Change, Resource
+from netplan_tproxy.resource.values import Change, Plan, Resource
 from netplan_tproxy.site.model import LISTENERS
 from netplan_tproxy.site.sections.proxy import LISTENER_FAMILIES
 
@@ -39,6 +39,15 @@ class Lost:
 
     def __bool__(self) -> bool:
         return bool(self.everything or self.families or self.output or self.forward)
+
+
+def in_all(begun: Sequence[Change], plan: Plan) -> list[Change]:
+    """Give what a killed run had ``begun``, and a plan that goes on from there, as one. Pure."""
+    wanted = {one.id: one for one in plan.wanted}
+    return [
+        *(Change(one.before, wanted.get(one.id)) for one in begun if one.before is not None),
+        *plan.changes,
+    ]
 
 
 def lost(changes: Sequence[Change]) -> Lost:

@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab import Lab
 from tests.lab.host import Host
+from tests.lab.sabotage import killed
 from tests.traffic import live
 from tests.traffic.sockets import listener
 from tests.traffic.support import BEHIND, BOUND, UNBOUND, V4, Applied, introduce
@@ -59,6 +60,26 @@ def test_those_of_an_apply_that_goes_back_are_reset(host: Host) -> None:
     with listener(on, V4) as proxy:
         pairs = [on.pair(proxy, sender, V4) for sender in SENDERS]
         assert host.run("--rollback").code == 0
+        for near, far in pairs:
+            for end in (near, far):
+                with pytest.raises(ConnectionError):
+                    end.recv(1)
+                end.close()
+
+
+def test_those_that_a_killed_run_cut_off_are_reset_by_the_next(
+    host: Host, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host.write(live.site())
+    host.applied()
+    on = Applied(host.lab)
+    with listener(on, V4) as proxy:
+        pairs = [on.pair(proxy, sender, V4) for sender in SENDERS]
+        host.write(live.site(interfaces={"lan0": "output", "wan0": "forward"}))
+        last = host.apply("--dry-run").total - 1
+        killed(host, monkeypatch, str(host.site), at=last, done=True)
+        said = host.applied().out[-1]
+        assert said == "reset 3 connections that nothing carries to the proxy any more"
         for near, far in pairs:
             for end in (near, far):
                 with pytest.raises(ConnectionError):

@@ -19,7 +19,8 @@ from dataclasses import dataclass
 
 TCP_PORT, UDP_PORT = 7, 53
 _RESEND = 1.0
-_OWN_PORTS = range(10_000, 32_000)  # below net.ipv4.ip_local_port_range
+# Below net.ipv4.ip_local_port_range; to an IPv6 wildcard those of IPv4 are taken.
+_OWN_PORTS = {socket.AF_INET: range(10_000, 21_000), socket.AF_INET6: range(21_000, 32_000)}
 _BULK = 200_000
 
 
@@ -35,7 +36,7 @@ class Client:
     device: str
     patience: float
     chance: random.Random
-    last_port: int = 0
+    taken: int = 0
 
     def opened(self, kind: socket.SocketKind) -> socket.socket:
         family = socket.AF_INET6 if ":" in self.target else socket.AF_INET
@@ -44,17 +45,19 @@ class Client:
         if self.device:
             made.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, self.device.encode())
         if self.device and kind == socket.SOCK_STREAM:
-            made.bind(("", self.own_port()))
+            self.take_own_port(made)
         return made
 
-    def own_port(self) -> int:
-        """Choose another one than the kernel gives to those that are bound to no device.
+    def take_own_port(self, made: socket.socket) -> None:
+        """Bind to another one than the kernel gives to those that are bound to no device.
 
         It minds no socket that is bound to one, and two with the same ends break each other
         (docs/datapath.md).
         """
-        self.last_port = (self.last_port + 1) % len(_OWN_PORTS)
-        return _OWN_PORTS[self.last_port]
+        ports = _OWN_PORTS[made.family]
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        made.bind(("", ports[self.taken % len(ports)]))
+        self.taken += 1
 
     def connected(self) -> socket.socket:
         made = self.opened(socket.SOCK_STREAM)
