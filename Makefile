@@ -11,6 +11,8 @@ STATIC := ruff format-check types imports
 # Much of a test is waiting for the kernel, so there is work for more of them than CPUs.
 WORKERS := $(shell expr 3 '*' $$(nproc))
 EXAMPLES := 400
+# Of traffic while the proxy dies and comes back and the site file changes.
+MINUTES := 10
 # The tests start the program thousands of times: each start would compile it anew.
 unexport PYTHONDONTWRITEBYTECODE
 
@@ -22,7 +24,8 @@ help:
 	@echo "make lint    the static checks: ruff, mypy, the import rules"
 	@echo "make check   the same, spelling, and every test that needs no kernel; no root"
 	@echo "make test    lint and all tests, as CI runs them; root"
-	@echo "make soak    all tests with ten times the random work ($(EXAMPLES) histories); root"
+	@echo "make soak    all tests with ten times the random work ($(EXAMPLES) histories)"
+	@echo "             and $(MINUTES) minutes of traffic under kills and applies; root"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make man     write docs/*.8 anew, from the options there are"
 
@@ -101,6 +104,7 @@ test: test-packages
 
 soak: test-packages compiled
 	$(ALL_TESTS) --examples $(EXAMPLES) --timeout 7200 $(PYTEST_ARGS)
+	$(BIN)/python -m tests.traffic.soak --minutes $(MINUTES)
 
 format: .venv/dev.stamp
 	$(BIN)/ruff check --fix .

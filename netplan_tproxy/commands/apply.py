@@ -17,6 +17,7 @@ from netplan_tproxy.errors import KernelError, NotPutBackError, RolledBackError,
 from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.output.progress import busy
 from netplan_tproxy.reconcile import transaction
+from netplan_tproxy.reconcile.cut_off import end_lost, in_all
 from netplan_tproxy.reconcile.outcome import APPLIED, HELD
 from netplan_tproxy.reconcile.report import pending_report
 from netplan_tproxy.reconcile.session import Session, opened
@@ -60,20 +61,29 @@ class _Apply:
         """Plan, show the plan and carry it out; return the held change, with ``--confirm``."""
         session, state = self.session, self.session.state
         owned = session.owned()
-        if state.interrupted():
+        begun = state.interrupted()
+        if begun:
             state.commit(owned)
         plan = shown_plan(session, self.site, owned, self.options, self.environment.reporter)
         new = record(self.site, self.options, time.time())
         if plan.changes:
-            return self._execute(plan, owned, new)
+            return self._execute(plan, owned, new, in_all(begun, plan))
         if ledger_to_json(plan.ledger or {}) != ledger_to_json(state.ledger()) or _says_otherwise(
             new, state.site_record()
         ):
             state.commit(plan.ledger or {}, new)
+        self._end_lost(in_all(begun, plan))
         _settle(session, plan.ledger or {})
         return None
 
-    def _execute(self, plan: Plan, owned: Ledger, new: SiteRecord | None) -> held.Held | None:
+    def _end_lost(self, changes: Sequence[Change]) -> None:
+        if said := end_lost(changes, self.session.kernel):
+            self.environment.reporter.say(said)
+
+    def _execute(
+        self, plan: Plan, owned: Ledger, new: SiteRecord | None, changes: Sequence[Change]
+    ) -> held.Held | None:
+        """Carry the plan out; ``changes`` are its own, and what a killed run had begun of them."""
         session, say = self.session, self.environment.reporter.say
         if self.site is not None:
             _warn_of_networkd(say)
@@ -85,18 +95,23 @@ class _Apply:
                 plan, session.kinds, session.kernel, session.state, self.environment.interrupts,
                 building=partial(busy, "building maps and programs"),
                 accept=accept,
-                finish=self._finish(plan.ledger or {}, new, holds),
+                finish=self._finish(plan.ledger or {}, new, changes, holds),
             )  # fmt: skip
         except RolledBackError:
             with contextlib.suppress(TproxyError):
                 transaction.settle(owned, session.kinds, session.kernel)
             raise
         if not holds:
+            self._end_lost(changes)
             _settle(session, plan.ledger or {})
         return holds[0] if holds else None
 
     def _finish(
-        self, ledger: Ledger, new: SiteRecord | None, holds: list[held.Held]
+        self,
+        ledger: Ledger,
+        new: SiteRecord | None,
+        changes: Sequence[Change],
+        holds: list[held.Held],
     ) -> Callable[[Sequence[Change]], None]:
         """Return what ends the transaction: it commits the change, or holds it (``--confirm``)."""
         state, seconds = self.session.state, self.options.confirm
@@ -107,9 +122,12 @@ class _Apply:
             outcome.now = APPLIED
             self.environment.interrupts.over()
 
-        def hold(changes: Sequence[Change]) -> None:
-            undo = partial(_undo, self.session, changes)
-            holds.append(held.hold(state, ledger, new, seconds or 0.0, undo))
+        def hold(made: Sequence[Change]) -> None:
+            endings = held.Endings(
+                undo=partial(_undo, self.session, made),
+                kept=partial(end_lost, changes, self.session.kernel),
+            )
+            holds.append(held.hold(state, ledger, new, seconds or 0.0, endings))
             outcome.now = HELD
 
         return commit if seconds is None else hold

@@ -36,17 +36,25 @@ class Held:
     mark: Mark
 
 
+@dataclass(frozen=True)
+class Endings:
+    """How it ends: ``undo`` gives what it left to others, ``kept`` comes after the commit."""
+
+    undo: Callable[[], list[str]]
+    kept: Callable[[], object]
+
+
 def hold(
     state: State,
     ledger: Ledger,
     site: SiteRecord | None,
     seconds: float,
-    undo: Callable[[], list[str]],
+    endings: Endings,
 ) -> Held:
-    """Leave the change of the run under way in place for ``seconds``, then ``undo`` it.
+    """Leave the change of the run under way in place for ``seconds``, then undo it.
 
-    ``undo`` is called in another process, and gives what it left to others. ``ledger`` and
-    ``site`` are the truth once it is confirmed.
+    Either ending takes place in another process. ``ledger`` and ``site`` are the truth once it
+    is confirmed.
     """
     deadline = since_boot() + seconds
     mark = state.pending_mark()
@@ -68,16 +76,20 @@ def hold(
     def go_back() -> None:
         with state.lock(LOCK_TIMEOUT):
             if waiting() is not None:
-                left = undo()
+                left = endings.undo()
                 if left or mark.lost:
                     state.tell_left(run, left)
                 state.abandon()
                 state.release()
                 mark.forget()
 
+    def let_go() -> None:
+        if state.committed(run):
+            endings.kept()
+
     try:
         run = state.hold(ledger, site, deadline, None)
-        watchdog = spawn(begin, waiting, go_back)
+        watchdog = spawn(begin, waiting, go_back, let_go)
     except BaseException:
         state.release()
         raise

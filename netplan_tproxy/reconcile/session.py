@@ -12,6 +12,7 @@ from netplan_tproxy.errors import ConflictError, DamagedError, NothingPendingErr
 from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.kinds import all_kinds
 from netplan_tproxy.reconcile import transaction
+from netplan_tproxy.reconcile.cut_off import end_lost
 from netplan_tproxy.reconcile.diff import by_id, diff, merged, way_back
 from netplan_tproxy.reconcile.preflight import require_facts
 from netplan_tproxy.resource.kind import Kinds
@@ -115,6 +116,8 @@ class Session:
             interrupts,
             finish=lambda _: None,
         )
+        if said := end_lost(plan.changes, self.kernel):
+            self.say(said)
         transaction.settle(self.state.ledger(), self.kinds, self.kernel)
         self.state.abandon()
         self.state.release()

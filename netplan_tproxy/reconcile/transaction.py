@@ -15,6 +15,7 @@ from typing import Protocol
 
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.errors import KernelError, NotPutBackError, RolledBackError, TproxyError
+from netplan_tproxy.reconcile.cut_off import end_lost
 from netplan_tproxy.reconcile.diff import by_id, left_to_others
 from netplan_tproxy.reconcile.report import change_line
 from netplan_tproxy.reconcile.steps import StepError, listed, make, step_line, steps
@@ -170,6 +171,8 @@ def undo(
             failures += [f"{change_line(step[at])}: {why}" for at, why in failed.failures.items()]
         except Exception as failure:  # noqa: BLE001 - one that can't be undone must not stop the rest
             failures.append(f"{step_line(step)}: {failure}")
+    if said := end_lost(inverse, kernel):
+        _log.info("undo: %s", said)
     try:
         differing = _differences(inverse, kinds, kernel)
     except (TproxyError, OSError) as failure:

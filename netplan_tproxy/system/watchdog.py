@@ -26,12 +26,13 @@ def spawn(
     begin: Callable[[Process], None],
     waiting: Callable[[], float | None],
     go_back: Callable[[], None],
+    let_go: Callable[[], None],
 ) -> Process:
     """Start a process that calls ``go_back`` when the time is up.
 
     It calls ``begin`` with itself first; OSError is raised here if that fails. ``waiting``
     returns the deadline in seconds since boot, or None once the change is confirmed or taken
-    back: then the process ends.
+    back: then the process calls ``let_go`` and ends.
     """
     reader, writer = os.pipe2(os.O_CLOEXEC)
     child = os.fork()
@@ -48,6 +49,7 @@ def spawn(
             os.close(writer)
             with contextlib.suppress(Exception):
                 _watch(waiting, go_back)
+                let_go()
         finally:
             # The parent's exit handlers and buffers must not run here.
             os._exit(0)

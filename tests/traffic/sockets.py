@@ -51,7 +51,11 @@ def listener(
 
 
 def listen(
-    family: Family, kind: socket.SocketKind = socket.SOCK_STREAM, *, shared: bool = False
+    family: Family,
+    kind: socket.SocketKind = socket.SOCK_STREAM,
+    *,
+    shared: bool = False,
+    port: int = PORT,
 ) -> socket.socket:
     """The same in the namespace that this thread is in."""
     made = socket.socket(family.number, kind)
@@ -63,7 +67,7 @@ def listen(
         made.setsockopt(socket.IPPROTO_IPV6, IPV6_RECVORIGDSTADDR, 1)
     elif kind == socket.SOCK_DGRAM:
         made.setsockopt(socket.IPPROTO_IP, IP_RECVORIGDSTADDR, 1)
-    made.bind((family.loopback, PORT))
+    made.bind((family.loopback, port))
     if kind == socket.SOCK_STREAM:
         made.listen(4096)
     return made
