@@ -105,15 +105,15 @@ class Session:
         live = transaction.observe(self.kinds, self.kernel, [change.subject for change in begun])
         return way_back(plan, begun, live)
 
-    def go_back(self, plan: Plan, interrupts: Interrupts) -> None:
-        """Carry out ``plan_back``. Raises TproxyError."""
+    def go_back(self, plan: Plan, interrupts: Interrupts, gone: Callable[[], None]) -> None:
+        """Carry out ``plan_back``; ``gone`` is called when all is verified. Raises TproxyError."""
         transaction.execute(
             plan,
             self.kinds,
             self.kernel,
             transaction.NoJournal(),
             interrupts,
-            finish=lambda _: None,
+            finish=lambda _: gone(),
         )
         transaction.settle(self.state.ledger(), self.kinds, self.kernel)
         self.state.abandon()
