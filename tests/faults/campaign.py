@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
     from tests.faults.theatre import Theatre
 
+_TURN = 8  # another scenario begins elsewhere, and to bring the world there costs something
+
 
 def cases(theatre: Theatre, scenario: str, seed: int) -> list[list[Case]]:
     """Give every case of a scenario in rounds: each has one of each call and effect that is left.
@@ -47,11 +49,12 @@ def following(chance: random.Random, start: str) -> str:
 
 
 def in_turn(theatre: Theatre, scenarios: Iterable[str], seed: int) -> Iterator[Case]:
-    """Give all cases, round by round: in each one every scenario has its turn."""
+    """Give all cases, round by round: in each one the scenarios take turns, a few cases each."""
     each = [cases(theatre, scenario, seed) for scenario in scenarios]
     for rounds in itertools.zip_longest(*each, fillvalue=[]):
-        for row in rounds:
-            yield from row
+        for start in range(0, max(map(len, rounds)), _TURN):
+            for row in rounds:
+                yield from row[start : start + _TURN]
 
 
 def read(path: Path) -> dict[str, Result]:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, NamedTuple
 
 from tests.lab import Lab, Snapshot, diff_snapshots
 from tests.lab.foreign import put_other_program
-from tests.lab.host import STATE, Host
+from tests.lab.host import Host
 from tests.lab.isolate import BPFFS
 from tests.lab.processes import ends_within
 
@@ -86,8 +86,13 @@ class World:
         """All that others see, and what is on record of ours."""
         seen = self.host.look()
         state = self.host.state
-        kept = (STATE, state, *(state / name for name in _KEPT))
-        seen["state"] = [str(path) for path in kept if path.exists()]
+        seen["state"] = [
+            str(path) for path in (state, *map(state.joinpath, _KEPT)) if path.exists()
+        ]
+        # Another world has pins of its own.
+        seen["bpffs"] = [
+            line for line in seen["bpffs"] if line.split("/")[:2][-1] in {"theirs", state.name}
+        ]
         seen["ledger"] = _owned(state / "ledger.json")
         return seen
 
