@@ -6,6 +6,7 @@ from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from netplan_tproxy.reconcile.outcome import GOING_BACK
 from tests.faults.churn import churning
 from tests.faults.judge import problems
 from tests.faults.scenarios import scenario_of
@@ -69,6 +70,8 @@ def play(case: Case, stage: Stage, log: Path) -> Result:
             ran = world.run([*stage.command(scenario), *words], traced(log, case.fault.words))
         result.code, result.hit = ran.code, hit(log, case.fault)
         result.said = ran.err.strip()[-600:]
+        if GOING_BACK in ran.err:
+            world.gone()
         result.problems = problems(scenario, case.fault, ran, ends, world.look())
         if case.following == APPLY:
             world.apply()

@@ -169,6 +169,12 @@ class World:
             return 0
         return int(pid) if begun else 0
 
+    def gone(self) -> None:
+        """Wait until what goes back has gone."""
+        watchdog = self.watchdog()
+        if watchdog:
+            ends_within(watchdog, 20)
+
     def settle(self) -> None:
         """Let a pending change go back, if there is one."""
         watchdog = self.watchdog()
