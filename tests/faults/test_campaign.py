@@ -26,7 +26,7 @@ MANY = 1000  # pairs of site files to choose from
 def chosen() -> list[str]:
     """Some scenarios, and a pair of site files drawn by lot; or all of them, and ten pairs."""
     chance = random.Random(budget.seed())  # noqa: S311 - a choice of tests
-    some = chance.sample(list(SCENARIOS), min(len(SCENARIOS), budget.examples(3)))
+    some = chance.sample(list(SCENARIOS), min(len(SCENARIOS), budget.examples(2)))
     pairs = chance.sample(range(1, MANY), min(10, budget.examples(1)))
     return [*some, *(f"pair-{number}" for number in pairs)]
 
@@ -34,7 +34,7 @@ def chosen() -> list[str]:
 def cases(theatre: Theatre) -> Iterator[Case]:
     for name in chosen():
         yield from itertools.islice(
-            campaign.in_turn(theatre, [name], budget.seed()), budget.examples(4)
+            campaign.in_turn(theatre, [name], budget.seed()), budget.examples(5)
         )
 
 

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.faults.record import on_record
 from tests.lab import Lab, Snapshot, diff_snapshots
 from tests.lab.foreign import put_other_program
 from tests.lab.host import Host
@@ -28,8 +29,6 @@ SECOND = (
     "version: 1\ninterfaces: {wan0: {}}\nproxy: {tcp: {port: 9041}, udp: {port: 9041}}\n"
     "sysctls: {net.ipv4.ip_default_ttl: 65}\n" + PORTS
 )
-# What means something there; a lock that nobody holds is no matter, nor is half a file.
-_KEPT = ("ledger.json", "journal.jsonl", "pending.json")
 _BYTECODE = ("1,6_0_0_0", "1,6 0 0 0,")
 # Somebody else's, beside what is ours.
 BESIDE = (
@@ -70,9 +69,9 @@ class World:
 
     def begin(self) -> None:
         """See what it looks like, without and with the first file applied."""
-        self.looks["bare"] = self.look()
+        self.looks["bare"] = self.look_closely()
         self.bring("applied")
-        self.looks["applied"] = self.look()
+        self.looks["applied"] = self.look_closely()
 
     def typed(self, *lines: str) -> None:
         """Type commands by hand."""
@@ -85,16 +84,16 @@ class World:
     def look(self) -> Snapshot:
         """All that others see, and what is on record of ours."""
         seen = self.host.look()
-        state = self.host.state
-        seen["state"] = [
-            str(path) for path in (state, *map(state.joinpath, _KEPT)) if path.exists()
-        ]
         # Another world has pins of its own.
-        seen["bpffs"] = [
-            line for line in seen["bpffs"] if line.split("/")[:2][-1] in {"theirs", state.name}
-        ]
-        seen["ledger"] = _owned(state / "ledger.json")
-        return seen
+        ours = {"theirs", self.host.state.name}
+        seen["bpffs"] = [line for line in seen["bpffs"] if line.split("/")[:2][-1] in ours]
+        return seen | on_record(self.host.state)
+
+    def look_closely(self) -> Snapshot:
+        """The same, and which files there are, which may say nothing."""
+        state = self.host.state
+        files = [state, *state.iterdir()] if state.exists() else []
+        return {**self.look(), "files": sorted(map(str, files))}
 
     def run(self, words: Sequence[str], prefix: Sequence[str] = ()) -> Ran:
         """Run the installed command; a minute and a half at most."""
@@ -140,7 +139,8 @@ class World:
 
     def _stands(self, state: str) -> None:
         self.standing = "unknown"
-        left = differing(self.looks.get(state) or self.look(), self.look())
+        now = self.look_closely()
+        left = differing(self.looks.get(state, now), now)
         if left:
             raise AssertionError(f"not as it was when {state}: {'; '.join(left)}")
         self.standing = state
@@ -209,9 +209,3 @@ def differing(expected: Snapshot, now: Snapshot) -> list[str]:
     """What differs, at most eight lines of it."""
     lines = diff_snapshots(expected, now)
     return lines[:8] + ([f"and {len(lines) - 8} more"] if len(lines) > 8 else [])
-
-
-def _owned(ledger: Path) -> list[str]:
-    if not ledger.exists():
-        return []
-    return sorted(json.dumps(one) for one in json.loads(ledger.read_text())["owned"])
