@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from functools import partial
+
 from netplan_tproxy.commands.held import gone_back, named
 from netplan_tproxy.commands.options import Environment, Options
 from netplan_tproxy.commands.plan import untouched
@@ -9,6 +13,7 @@ from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.kinds import all_kinds
+from netplan_tproxy.reconcile.outcome import GOING_BACK, GONE_BACK
 from netplan_tproxy.reconcile.report import plan_report
 from netplan_tproxy.reconcile.session import Session, opened, refuse_impossible
 from netplan_tproxy.reconcile.transaction import put_back
@@ -21,10 +26,13 @@ def carry_out(options: Options, environment: Environment) -> int:
     require_privileges()
     say, interrupts = environment.reporter.say, environment.interrupts
     state = State(options.state_dir, netns_cookie(), all_kinds())
-    pending = asked_back(state, options.lock_timeout, options.run)
+    asking = partial(_asking, environment)
+    pending = asked_back(state, options.lock_timeout, options.run, asking)
     if pending is not None:
         with state.pending_mark() as mark:
-            say(put_back(gone_back(state, pending, mark)))
+            left = gone_back(state, pending, mark)
+            environment.outcome.now = GONE_BACK
+            say(put_back(left))
         return 0
     try:
         with (
@@ -38,14 +46,32 @@ def carry_out(options: Options, environment: Environment) -> int:
     return 0
 
 
-def asked_back(state: State, lock_timeout: float, run: str = "") -> Pending | None:
-    """End the time of the pending change; None if there is no watchdog to undo it."""
+def asked_back(
+    state: State,
+    lock_timeout: float,
+    run: str = "",
+    asking: Callable[[], AbstractContextManager[None]] = nullcontext,
+) -> Pending | None:
+    """End the time of the pending change; None if there is no watchdog to undo it.
+
+    ``asking`` encloses the moment from which on it goes back.
+    """
     with state.lock(lock_timeout):
         pending = named(state, run)
         if pending is None or not pending.watchdog.alive:
             return None
-        state.end_time()
+        with asking():
+            state.end_time()
         return pending
+
+
+@contextmanager
+def _asking(environment: Environment) -> Iterator[None]:
+    """Let no signal come between the question and what is said of it."""
+    with environment.interrupts.shielded():
+        yield
+        environment.outcome.now = GOING_BACK
+        environment.interrupts.checkpoint()
 
 
 def go_back(session: Session, environment: Environment) -> None:
@@ -53,4 +79,8 @@ def go_back(session: Session, environment: Environment) -> None:
     plan = session.plan_back()
     refuse_impossible(plan)
     environment.reporter.plan(plan_report(plan))
-    session.go_back(plan, environment.interrupts)
+
+    def gone() -> None:
+        environment.outcome.now = GONE_BACK
+
+    session.go_back(plan, environment.interrupts, gone)

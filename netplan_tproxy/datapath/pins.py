@@ -92,7 +92,7 @@ class Pins:
         with self._opened(folder, f"pin {pin}", make=True) as opened:
             assert opened is not None  # noqa: S101 - it is made
             # Pinning can't overwrite; a rename does, and nobody sees neither.
-            aside = f"{pin}~"
+            aside = _aside(pin)
             opened.unlink(aside)
             bpf_maps.pin(fd, opened.place(aside), f"pin {opened.path / pin}")
             try:
@@ -113,7 +113,9 @@ class Pins:
                     break
                 levels.append(held.enter_context(level))
             else:
-                levels[-1].unlink(pin)
+                # The other name too: of a rename that failed it may be all there is.
+                for one in (pin, _aside(pin)):
+                    levels[-1].unlink(one)
             for level, name in reversed(list(zip(levels, names, strict=False))):
                 if not level.rmdir(name):
                     break
@@ -132,6 +134,11 @@ class Pins:
                 if level is not None:
                     held.enter_context(level)
             yield level
+
+
+def _aside(pin: str) -> str:
+    """Give the name under which a pin is made."""
+    return f"{pin}~"
 
 
 def _found(opened: Owned | None, pin: str) -> Fd | None:

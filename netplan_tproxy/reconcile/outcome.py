@@ -4,11 +4,13 @@ from __future__ import annotations
 
 BEFORE = "everything is as it was before"
 APPLIED = "the change was made before that and stays"
+GOING_BACK = "the change was asked to go back, and does"
+GONE_BACK = "what was not committed has gone back, and nothing else was done"
 HELD = "the change is made, and goes back unless it is confirmed: tproxy-apply --commit"
 
 
 class Outcome:
-    """``now`` is one of BEFORE, APPLIED and HELD; a failed change that was put back is BEFORE."""
+    """``now`` is one of the above; a failed change that was put back is BEFORE."""
 
     def __init__(self) -> None:
         self.now = BEFORE

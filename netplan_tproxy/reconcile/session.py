@@ -106,15 +106,15 @@ class Session:
         live = transaction.observe(self.kinds, self.kernel, [change.subject for change in begun])
         return way_back(plan, begun, live)
 
-    def go_back(self, plan: Plan, interrupts: Interrupts) -> None:
-        """Carry out ``plan_back``. Raises TproxyError."""
+    def go_back(self, plan: Plan, interrupts: Interrupts, gone: Callable[[], None]) -> None:
+        """Carry out ``plan_back``; ``gone`` is called when all is verified. Raises TproxyError."""
         transaction.execute(
             plan,
             self.kinds,
             self.kernel,
             transaction.NoJournal(),
             interrupts,
-            finish=lambda _: None,
+            finish=lambda _: gone(),
         )
         if said := end_lost(plan.changes, self.kernel):
             self.say(said)

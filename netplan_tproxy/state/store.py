@@ -22,6 +22,7 @@ from netplan_tproxy.system.files import (
 
 FORMAT = 1
 _MOST_TRIES = 100
+_ASIDE = ".new"  # what a file is called until it is whole
 
 Values = dict[str, Any]
 
@@ -76,9 +77,14 @@ class Store:
     def replace(self, name: str, values: Values) -> None:
         """Write a file in one step, stamped. Raises OSError, and then the old one stands."""
         path = self.path(name)
-        aside = path.with_suffix(".new")
-        write_file(aside, json.dumps({**self.stamp, **values}, indent=1) + "\n", os.O_TRUNC)
-        aside.rename(path)
+        aside = path.with_suffix(_ASIDE)
+        try:
+            write_file(aside, json.dumps({**self.stamp, **values}, indent=1) + "\n", os.O_TRUNC)
+            aside.rename(path)
+        except OSError:
+            with contextlib.suppress(OSError):
+                aside.unlink()
+            raise
         self.sync()
 
     def sync(self) -> None:
@@ -164,8 +170,11 @@ class Store:
             # Somebody may have removed the directory, and another run made it again: its lock
             # is not ours to remove.
             ours = os.path.samestat(os.fstat(fd), self.path("lock").lstat())
-            if ours and {path.name for path in self._directory.iterdir()} == {"lock"}:
-                self.remove("lock")
+            rest = {path.name for path in self._directory.iterdir()} - {"lock"}
+            # Who is killed before the rename leaves what nobody ever reads.
+            if ours and all(name.endswith(_ASIDE) for name in rest):
+                for name in (*rest, "lock"):
+                    self.remove(name)
                 self._directory.rmdir()
                 self._root.rmdir()
 

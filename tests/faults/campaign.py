@@ -1,116 +1,60 @@
-"""All faults there are, in an order drawn by lot, as far as time allows; it can be resumed."""
+"""All faults there are, in an order drawn by lot in which each kind has its turn."""
 
 from __future__ import annotations
 
+import itertools
 import json
 import random
-import tempfile
-import time
-from collections import Counter
-from contextlib import ExitStack
-from dataclasses import dataclass, field
-from pathlib import Path
+from collections import Counter, defaultdict
 from typing import TYPE_CHECKING
 
-from tests.faults import world as worlds
-from tests.faults.play import FOLLOWING, Case, Result, play
-from tests.faults.scenarios import SCENARIOS, Ends, ends
-from tests.faults.strace import DELAY, ERRORS, SIGNALS, Fault, counting, counts, traced
+from tests.faults.play import APPLY, DESTROY, FOLLOWING, Case, Result
+from tests.faults.scenarios import BARE, scenario_of
+from tests.faults.strace import EFFECTS, Fault
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
-    from tests.faults.world import World
+    from tests.faults.theatre import Theatre
 
-EFFECTS = tuple(f"error={name}" for name in ERRORS) + tuple(
-    f"signal={name}" for name in SIGNALS
-) + (DELAY,)  # fmt: skip
-
-
-@dataclass
-class Stage:
-    """A world, and the ends of the scenarios that were played in it."""
-
-    stack: ExitStack
-    world: World
-    known: dict[str, Ends] = field(default_factory=dict)
+_TURN = 8  # another scenario begins elsewhere, and to bring the world there costs something
 
 
-class Theatre:
-    """Worlds to play in: one with things of others in the way, one without."""
+def cases(theatre: Theatre, scenario: str, seed: int) -> list[list[Case]]:
+    """Give every case of a scenario in rounds: each has one of each call and effect that is left.
 
-    def __init__(self) -> None:
-        self._stages: dict[bool, Stage] = {}
-
-    def stage(self, name: str) -> tuple[World, Ends]:
-        """Give a world in which the scenario can be played, and its ends."""
-        scenario = SCENARIOS[name]
-        stage = self._stages.get(scenario.in_the_way)
-        if stage is None:
-            stack = ExitStack()
-            folder = stack.enter_context(tempfile.TemporaryDirectory())
-            more = worlds.IN_THE_WAY if scenario.in_the_way else ()
-            stage = Stage(stack, stack.enter_context(worlds.made(Path(folder), *more)))
-            self._stages[scenario.in_the_way] = stage
-        if name not in stage.known:
-            stage.known[name] = ends(scenario, stage.world)
-        return stage.world, stage.known[name]
-
-    def drop(self, name: str) -> None:
-        """Begin with another world: the one of this scenario is not clean any more."""
-        stage = self._stages.pop(SCENARIOS[name].in_the_way, None)
-        if stage is not None:
-            stage.stack.close()
-
-    def close(self) -> None:
-        """Remove all of them."""
-        for stage in self._stages.values():
-            stage.stack.close()
-        self._stages.clear()
+    Which place comes in which round is drawn by lot.
+    """
+    drawn, start = [], scenario_of(scenario).start
+    for call, places in theatre.places(scenario).items():
+        for effect in EFFECTS:
+            chance = random.Random(f"{seed}/{scenario}/{call}/{effect}")  # noqa: S311 - no secret
+            drawn.append(
+                [
+                    Case(scenario, Fault(call, effect, when), following(chance, start))
+                    for when in chance.sample(places, len(places))
+                ]
+            )
+    rounds = [[case for case in row if case is not None] for row in itertools.zip_longest(*drawn)]
+    for number, row in enumerate(rounds):
+        random.Random(f"{seed}/{scenario}/{number}").shuffle(row)  # noqa: S311 - an order
+    return rounds
 
 
-def counted(theatre: Theatre, name: str) -> dict[str, int]:
-    """Count the calls of a scenario's run."""
-    world, _ = theatre.stage(name)
-    scenario = SCENARIOS[name]
-    with tempfile.TemporaryDirectory() as folder:
-        log = Path(folder) / "log"
-        scenario.prepare(world)
-        ran = world.run(*scenario.words(world), prefix=traced(log, counting()))
-        if ran.code != scenario.code:
-            raise AssertionError(f"{name}: exit {ran.code}: {ran.err}")
-        if world.wipe():
-            theatre.drop(name)
-        return counts(log)
+def following(chance: random.Random, start: str) -> str:
+    """Draw the run after it. One in three leads elsewhere than where the next case starts."""
+    back = DESTROY if start == BARE else APPLY
+    return chance.choice((back, back, *(one for one in FOLLOWING if one != back)))
 
 
-def all_cases(theatre: Theatre, scenarios: Iterable[str], seed: int) -> list[Case]:
-    """Count the calls of each scenario and give every case there is, in an order by lot."""
-    cases = [
-        Case(name, Fault(call, effect, when), "")
-        for name in scenarios
-        for call, most in counted(theatre, name).items()
-        for when in range(1, most + 1)
-        for effect in EFFECTS
-    ]
-    chance = random.Random(seed)  # noqa: S311 - an order, no secret
-    chance.shuffle(cases)
-    return [Case(case.scenario, case.fault, chance.choice(FOLLOWING)) for case in cases]
-
-
-def run(
-    theatre: Theatre, cases: Iterable[Case], until: float, tell: Callable[[Result], None]
-) -> None:
-    """Play them until ``until`` (time.monotonic)."""
-    with tempfile.TemporaryDirectory() as folder:
-        for case in cases:
-            if time.monotonic() > until:
-                return
-            world, expected = theatre.stage(case.scenario)
-            result = play(case, world, expected, Path(folder) / "log")
-            tell(result)
-            if not result.clean:
-                theatre.drop(case.scenario)
+def in_turn(theatre: Theatre, scenarios: Iterable[str], seed: int) -> Iterator[Case]:
+    """Give all cases, round by round: in each one the scenarios take turns, a few cases each."""
+    each = [cases(theatre, scenario, seed) for scenario in scenarios]
+    for rounds in itertools.zip_longest(*each, fillvalue=[]):
+        for start in range(0, max(map(len, rounds)), _TURN):
+            for row in rounds:
+                yield from row[start : start + _TURN]
 
 
 def read(path: Path) -> dict[str, Result]:
@@ -121,21 +65,29 @@ def read(path: Path) -> dict[str, Result]:
     return {result.id: result for result in results}
 
 
-def summary(results: Iterable[Result], total: int) -> list[str]:
-    """Count them by outcome."""
+def summary(results: Iterable[Result]) -> list[str]:
+    """Count them: by call, by effect, by exit code; and what problems there are."""
     played = list(results)
-    hits = [result for result in played if result.hit]
-    bad = [result for result in played if result.problems]
-    codes = Counter(result.code for result in hits)
-    lines = [f"{len(played)} of {total} cases played, {len(hits)} faults hit"]
-    lines += [f"  exit {code}: {count}" for code, count in sorted(codes.items())]
-    lines.append(f"{len(bad)} with problems")
-    kinds = Counter(_kind(result) for result in bad)
-    lines += [f"  {count} times: {kind}" for kind, count in kinds.most_common()]
+    lines = []
+    for title, part in (("scenario", 0), ("call", 1), ("effect", 2)):
+        rows: defaultdict[str, Counter[str]] = defaultdict(Counter)
+        for result in played:
+            words = result.id.split("/")
+            name = "pair" if part == 0 and words[0].startswith("pair-") else words[part]
+            rows[name] += Counter(played=1, hit=bool(result.hit), problems=bool(result.problems))
+        rows["all"] = sum(rows.values(), Counter())
+        lines.append(f"{title:20} {'played':>8} {'hit':>8} {'problems':>8}")
+        lines += [
+            f"{name:20} {row['played']:8} {row['hit']:8} {row['problems']:8}"
+            for name, row in rows.items()
+        ]
+    codes = Counter(result.code for result in played if result.hit)
+    lines += [f"exit {code}: {count}" for code, count in sorted(codes.items())]
+    kinds = Counter(_kind(result) for result in played if result.problems)
+    lines += [f"{count} times: {kind}" for kind, count in kinds.most_common()]
     return lines
 
 
 def _kind(result: Result) -> str:
-    scenario, name, effect, *_ = result.id.split("/")
-    effect = effect.partition(":")[0]
-    return f"{scenario}: {name}: {effect}: exit {result.code}: {result.problems[0][:90]}"
+    scenario, call, effect, *_ = result.id.split("/")
+    return f"{scenario}: {call}: {effect}: exit {result.code}: {result.problems[0][:90]}"

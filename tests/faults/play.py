@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+from contextlib import nullcontext
 from dataclasses import asdict, dataclass, field
 from typing import TYPE_CHECKING, Any
 
+from netplan_tproxy.reconcile.outcome import GOING_BACK
+from tests.faults.churn import churning
 from tests.faults.judge import problems
-from tests.faults.scenarios import SCENARIOS, Ends
+from tests.faults.scenarios import scenario_of
 from tests.faults.strace import Fault, hit, traced
-from tests.faults.world import World, differing
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-FOLLOWING = ("apply", "destroy")
+    from tests.faults.theatre import Stage
+
+APPLY, DESTROY = "apply", "destroy"
+FOLLOWING = (APPLY, DESTROY)
 
 
 @dataclass(frozen=True)
@@ -27,7 +32,7 @@ class Case:
     @property
     def id(self) -> str:
         fault = self.fault
-        return f"{self.scenario}/{fault.name}/{fault.effect}/{fault.when}/{self.following}"
+        return f"{self.scenario}/{fault.call}/{fault.effect}/{fault.when}/{self.following}"
 
 
 @dataclass
@@ -47,41 +52,32 @@ class Result:
 
 def case_of(text: str) -> Case:
     """Read an id back."""
-    scenario, name, effect, when, following = text.split("/")
-    return Case(scenario, Fault(name, effect, int(when)), following)
+    scenario, call, effect, when, following = text.split("/")
+    return Case(scenario, Fault(call, effect, int(when)), following)
 
 
-def play(case: Case, world: World, ends: Ends, log: Path) -> Result:
+def play(case: Case, stage: Stage, log: Path) -> Result:
     """Play it. A world that is not clean after it (``clean``) is of no use any more."""
-    scenario = SCENARIOS[case.scenario]
+    scenario, world = scenario_of(case.scenario), stage.world
+    ends = stage.ends(scenario)
     result = Result(case.id)
     log.unlink(missing_ok=True)
     try:
-        scenario.prepare(world)
-        ran = world.run(*scenario.words(world), prefix=traced(log, case.fault.words))
+        words = scenario.ready(world)
+        world.standing = "unknown"
+        meanwhile = churning(world.host.namespace) if scenario.churn else nullcontext()
+        with meanwhile:
+            ran = world.run([*stage.command(scenario), *words], traced(log, case.fault.words))
         result.code, result.hit = ran.code, hit(log, case.fault)
         result.said = ran.err.strip()[-600:]
+        if GOING_BACK in ran.err:
+            world.gone()
         result.problems = problems(scenario, case.fault, ran, ends, world.look())
-        _go_on(case, world, ends, result)
+        if case.following == APPLY:
+            world.apply()
+        else:
+            world.back()
     except Exception as failure:  # noqa: BLE001 - a case that breaks down is a result too
-        result.problems.append(f"broke down: {type(failure).__name__}: {failure}"[:400])
+        result.problems.append(f"{type(failure).__name__}: {failure}"[:800])
         result.clean = False
     return result
-
-
-def _go_on(case: Case, world: World, ends: Ends, result: Result) -> None:
-    """Run what follows, and see that it ends as if nothing had been."""
-    world.settle()
-    if case.following == "apply":
-        adopt = ("--adopt",) if SCENARIOS[case.scenario].in_the_way else ()
-        world.write(world.first)
-        done = world.host.run(str(world.host.site), *adopt)
-        if (done.code, done.err) != (0, ""):
-            result.problems.append(f"the apply after it: exit {done.code}: {done.err[:300]}")
-        again = world.host.run(str(world.host.site), "--check", *adopt)
-        if again.code:
-            result.problems.append(f"the check after it: exit {again.code}: {again.err[:300]}")
-    result.problems += [f"the destroy after it: {line}" for line in world.wipe()]
-    left = differing(ends.bare, world.look())
-    result.problems += [f"left behind: {line}" for line in left]
-    result.clean = not left

@@ -2,90 +2,84 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
-from tests.faults.world import World
+from tests.faults.drawn import Drawn, drawn
 
 if TYPE_CHECKING:
-    from tests.lab import Snapshot
+    from tests.faults.world import World
+
+BARE, APPLIED, PENDING = "bare", "applied", "pending"
 
 
 @dataclass(frozen=True)
 class Scenario:
-    """``arguments`` come after the site file, unless it is not read (``with_file``)."""
+    """A run of the command, ``arguments`` after the site file, in a world that is ``start``.
+
+    Of the two site files it is given the second if ``to_second``, none if not ``with_file``.
+    """
 
     name: str
-    prepare: Callable[[World], None]
+    start: str
     arguments: tuple[str, ...] = ()
     with_file: bool = True
+    to_second: bool = False
     in_the_way: bool = False
     # What a run that is not disturbed ends with.
     code: int = 0
+    # Whether it loads programs that are compiled beforehand.
+    compiled: bool = False
+    # Whether only its compiling counts: what comes before and after is another's.
+    compiling: bool = False
+    # Another one that begins with the very same calls: those are played there.
+    begins_as: str = ""
+    # The site files, and what others have and do meanwhile, if they were drawn by lot.
+    pair: Drawn | None = None
+    churn: bool = False
 
-    def words(self, world: World) -> list[str]:
+    def ready(self, world: World) -> list[str]:
+        """Bring the world there, and give the words of the run."""
+        world.bring(self.start)
+        world.write(world.second if self.to_second else world.first)
         return [str(world.host.site)] * self.with_file + list(self.arguments)
-
-
-@dataclass(frozen=True)
-class Ends:
-    """The world without anything of ours, before the run, and after one that succeeds."""
-
-    bare: Snapshot
-    before: Snapshot
-    after: Snapshot
-
-
-def _nothing(world: World) -> None:
-    world.write(world.first)
-
-
-def _applied(world: World) -> None:
-    world.write(world.first)
-    world.succeed(str(world.host.site))
-
-
-def _to_change(world: World) -> None:
-    _applied(world)
-    world.write(world.second)
-
-
-def _adopted(world: World) -> None:
-    world.write(world.first)
-    world.succeed(str(world.host.site), "--adopt")
-
-
-def _pending(world: World) -> None:
-    world.write(world.first)
-    world.pend()
 
 
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario("first", _nothing),
-        Scenario("change", _to_change),
-        Scenario("again", _applied),
-        Scenario("adopt", _nothing, ("--adopt",), in_the_way=True),
-        Scenario("destroy", _to_change, ("--destroy",), with_file=False),
-        Scenario("give-back", _adopted, ("--destroy",), with_file=False, in_the_way=True),
-        Scenario("confirm", _nothing, ("--confirm", "1"), code=3),
-        Scenario("commit", _pending, ("--commit",), with_file=False),
-        Scenario("rollback", _pending, ("--rollback",), with_file=False),
+        Scenario("first", BARE, compiled=True, begins_as="again"),
+        Scenario("compile", BARE, compiling=True),
+        Scenario("change", APPLIED, to_second=True, begins_as="again"),
+        Scenario("again", APPLIED),
+        Scenario("adopt", BARE, ("--adopt",), in_the_way=True, compiled=True, begins_as="again"),
+        Scenario("destroy", APPLIED, ("--destroy",), with_file=False),
+        Scenario(
+            "give-back", APPLIED, ("--destroy",), with_file=False, in_the_way=True,
+            begins_as="destroy",
+        ),
+        Scenario("confirm", BARE, ("--confirm", "1"), code=3, compiled=True, begins_as="again"),
+        Scenario("commit", PENDING, ("--commit",), with_file=False),
+        Scenario("rollback", PENDING, ("--rollback",), with_file=False),
     )
-}
+}  # fmt: skip
 
 
-def ends(scenario: Scenario, world: World) -> Ends:
-    """Play it undisturbed, and look."""
-    bare = world.look()
-    scenario.prepare(world)
-    before = world.look()
-    done = world.host.run(*scenario.words(world))
-    if done.code != scenario.code:
-        raise AssertionError(f"{scenario.name}: exit {done.code}: {done.err}")
-    after = world.look()
-    if world.wipe():
-        raise AssertionError(f"{scenario.name}: not clean")
-    return Ends(bare, before, after)
+@cache
+def scenario_of(name: str) -> Scenario:
+    """Give the scenario of that name; ``pair-N`` is one of those drawn by lot."""
+    if name in SCENARIOS:
+        return SCENARIOS[name]
+    number = int(name.removeprefix("pair-"))
+    pair, churn = drawn(number), number % 2 == 1
+    if number % 3 == 0:
+        return Scenario(
+            name, APPLIED, to_second=True, compiled=True, begins_as="again", pair=pair, churn=churn
+        )
+    if number % 3 == 1:
+        return Scenario(
+            name, APPLIED, ("--destroy",), with_file=False, begins_as="destroy", pair=pair,
+            churn=churn,
+        )  # fmt: skip
+    return Scenario(name, BARE, compiled=True, begins_as="again", pair=pair, churn=churn)

@@ -2,41 +2,40 @@
 
 from __future__ import annotations
 
-import os
-import random
 from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.faults.campaign import Theatre, counted
-from tests.faults.play import FOLLOWING, Case, play
+from tests.faults.play import FOLLOWING, Case
 from tests.faults.strace import Fault
+from tests.faults.theatre import Theatre
+from tests.lab import budget
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
-# How many places are tried; "all" is for `make soak`.
-PLACES = os.environ.get("FAULTS", "3")
+_RECEIVE = ("recvmsg", "recvfrom")
+SHARE = 25  # one in so many places as a rule, all of them in `make soak`
 
 
 @pytest.fixture(scope="module")
 def theatre() -> Iterator[Theatre]:
-    made = Theatre()
-    yield made
-    made.close()
+    with Theatre() as opened:
+        yield opened
 
 
 @pytest.mark.parametrize("scenario", ["change", "destroy"])
-def test_a_lost_answer_is_told_and_undone(theatre: Theatre, scenario: str, tmp_path: Path) -> None:
-    most = counted(theatre, scenario).get("receive", 0)
-    chance = random.Random(scenario)  # noqa: S311 - a choice, no secret
-    places = range(1, most + 1)
-    tried = places if PLACES == "all" else chance.sample(places, int(PLACES))
-    for when in tried:
-        case = Case(scenario, Fault("receive", "error=ENOBUFS", when), chance.choice(FOLLOWING))
-        world, ends = theatre.stage(scenario)
-        result = play(case, world, ends, tmp_path / "log")
-        assert (result.problems, bool(result.hit)) == ([], True), result
+def test_a_lost_answer_is_told_and_undone(theatre: Theatre, scenario: str) -> None:
+    places = [
+        Fault(call, "error=ENOBUFS", when)
+        for call, every in theatre.places(scenario).items()
+        if call in _RECEIVE
+        for when in every
+    ]
+    for number in budget.some(range(len(places)), SHARE):
+        following = FOLLOWING[number % len(FOLLOWING)]
+        result = theatre.play(Case(scenario, places[number], following))
+        assert result.hit, f"--case {result.id}: it never came to pass"
+        assert result.problems == [], f"python -m tests.faults --case {result.id}: {result}"

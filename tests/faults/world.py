@@ -8,17 +8,19 @@ import os
 import signal
 import sys
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
+from tests.faults.record import on_record
 from tests.lab import Lab, Snapshot, diff_snapshots
-from tests.lab.host import STATE, Host
+from tests.lab.foreign import put_other_program
+from tests.lab.host import Host
 from tests.lab.isolate import BPFFS
 from tests.lab.processes import ends_within
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Sequence
 
 COMMAND = os.environ.get("TPROXY_APPLY") or str(Path(sys.executable).with_name("tproxy-apply"))
 PORTS = "intercept: {ports: [80]}\nbypass: {to: [10.0.0.0/8]}\n"
@@ -52,11 +54,24 @@ class Ran(NamedTuple):
 
 @dataclass
 class World:
-    """A lab's HOST with foreign objects, and the two site files that scenarios go by."""
+    """A lab's HOST with foreign objects, and the two site files that scenarios go by.
+
+    ``looks`` is what it looks like when nothing of ours is there ("bare"), and when the first
+    file is applied; it is said to be ``standing`` so only if it has been looked at.
+    """
 
     host: Host
     first: str = FIRST
     second: str = SECOND
+    adopt: tuple[str, ...] = ()
+    standing: str = "bare"
+    looks: dict[str, Snapshot] = field(default_factory=dict)
+
+    def begin(self) -> None:
+        """See what it looks like, without and with the first file applied."""
+        self.looks["bare"] = self.look_closely()
+        self.bring("applied")
+        self.looks["applied"] = self.look_closely()
 
     def typed(self, *lines: str) -> None:
         """Type commands by hand."""
@@ -67,29 +82,75 @@ class World:
         self.host.write(text)
 
     def look(self) -> Snapshot:
-        """All that others see, and whether anything of ours is left where ours is kept."""
+        """All that others see, and what is on record of ours."""
         seen = self.host.look()
-        seen["state"] = [str(path) for path in (STATE, self.host.state) if path.exists()]
-        return seen
+        # Another world has pins of its own.
+        ours = {"theirs", self.host.state.name}
+        seen["bpffs"] = [line for line in seen["bpffs"] if line.split("/")[:2][-1] in ours]
+        return seen | on_record(self.host.state)
 
-    def run(self, *arguments: str, prefix: tuple[str, ...] = ()) -> Ran:
-        """Run the installed command; a minute at most."""
-        words = [*prefix, COMMAND, *arguments]
-        done = self.host.namespace.run(words, check=False, timeout=90, cwd="/")
+    def look_closely(self) -> Snapshot:
+        """The same, and which files there are, which may say nothing."""
+        state = self.host.state
+        files = [state, *state.iterdir()] if state.exists() else []
+        return {**self.look(), "files": sorted(map(str, files))}
+
+    def run(self, words: Sequence[str], prefix: Sequence[str] = ()) -> Ran:
+        """Run the installed command; a minute and a half at most."""
+        # The modules are compiled; what is not must not be written down by a disturbed run.
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        words = [*prefix, *words]
+        done = self.host.namespace.run(words, check=False, timeout=90, cwd="/", env=environment)
         return Ran(done.returncode, done.stdout, done.stderr)
 
     def succeed(self, *arguments: str) -> None:
         """Run in this process what must succeed."""
         done = self.host.run(*arguments)
-        if done.code:
+        if (done.code, done.err) != (0, ""):
             raise AssertionError(f"{' '.join(arguments)}: exit {done.code}: {done.err}")
 
-    def pend(self, *options: str) -> None:
+    def bring(self, start: str) -> None:
+        """Bring it to where a scenario starts. What is left of ours before that is an error."""
+        if start == self.standing != "pending":
+            return
+        if self.standing != "bare":
+            self.back()
+        self.write(self.first)
+        self.standing = "unknown"
+        if start == "applied":
+            self.apply()
+        elif start == "pending":
+            self.pend()
+        self.standing = start
+
+    def apply(self) -> None:
+        """Apply the first file, by the end of which nothing is left to do."""
+        self.settle()
+        self.write(self.first)
+        self.succeed(str(self.host.site), *self.adopt)
+        self.succeed(str(self.host.site), "--check", *self.adopt)
+        self._stands("applied")
+
+    def back(self) -> None:
+        """Take away what is ours, of which nothing is left then."""
+        self.settle()
+        self.succeed("--destroy")
+        self._stands("bare")
+
+    def _stands(self, state: str) -> None:
+        self.standing = "unknown"
+        now = self.look_closely()
+        left = differing(self.looks.get(state, now), now)
+        if left:
+            raise AssertionError(f"not as it was when {state}: {'; '.join(left)}")
+        self.standing = state
+
+    def pend(self) -> None:
         """Leave a change pending: whoever waits for its confirmation is killed."""
         child = os.fork()
         if child == 0:
             try:
-                self.host.run(str(self.host.site), "--confirm", "600", *options)
+                self.host.run(str(self.host.site), "--confirm", "600", *self.adopt)
             finally:
                 os._exit(0)
         deadline = time.monotonic() + 30
@@ -108,6 +169,12 @@ class World:
             return 0
         return int(pid) if begun else 0
 
+    def gone(self) -> None:
+        """Wait until what goes back has gone."""
+        watchdog = self.watchdog()
+        if watchdog:
+            ends_within(watchdog, 20)
+
     def settle(self) -> None:
         """Let a pending change go back, if there is one."""
         watchdog = self.watchdog()
@@ -115,20 +182,26 @@ class World:
             self.host.run("--rollback")
             ends_within(watchdog, 20)
 
-    def wipe(self) -> list[str]:
-        """Take away what is ours; what a destroy says that is not clean."""
-        self.settle()
-        done = self.host.run("--destroy")
-        return [] if (done.code, done.err) == (0, "") else [f"exit {done.code}: {done.err}"]
-
 
 @contextlib.contextmanager
-def made(folder: Path, *more: str) -> Iterator[World]:
-    """Build one, with ``more`` typed by others."""
-    with Lab() as lab:
-        world = World(Host(lab, folder))
-        world.typed(*BESIDE, *more)
+def made(
+    folder: Path,
+    *more: str,
+    files: tuple[str, str] = (FIRST, SECOND),
+    wans: int = 1,
+    adopt: bool = False,
+) -> Iterator[World]:
+    """Build one, with ``more`` typed by others; more than one uplink: of both families.
+
+    ``adopt``: somebody's program is where ours should go too, and is taken over.
+    """
+    with Lab(wans=wans, ipv6=wans > 1) as lab:
+        world = World(Host(lab, folder), *files, adopt=("--adopt",) * adopt)
+        world.typed(*more)
+        if adopt:
+            put_other_program(world.host, "theirs")
         BPFFS.joinpath("theirs").mkdir(exist_ok=True)
+        world.begin()
         yield world
 
 
