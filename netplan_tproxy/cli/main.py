@@ -90,7 +90,7 @@ def _reporter(args: argparse.Namespace, command: Command, console: Console) -> R
     from netplan_tproxy.output.style import wanted  # noqa: PLC0415
 
     in_place = sys.stdout is not None and sys.stdout.isatty()
-    style = wanted(args.color, sys.stdout)
+    styles = wanted(args.color, sys.stdout), wanted("never", sys.stderr)
     return LineReporter(
-        console.say, console.complain, style, in_place=in_place, verbose=args.verbose
+        console.say, console.complain, *styles, in_place=in_place, verbose=args.verbose
     )

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netplan_tproxy.commands.options import CHECK, Environment, Options
+from netplan_tproxy.commands.options import CHECK, DIFFERS, UNHEARD, Environment, Options
 from netplan_tproxy.errors import KernelError, TproxyError
-from netplan_tproxy.inspect.surprises import surprises
+from netplan_tproxy.inspect.meaning import difference
+from netplan_tproxy.inspect.surprises import surprises, unheard
 from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.output.progress import busy
 from netplan_tproxy.output.reporter import Reporter
@@ -17,22 +18,26 @@ from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import Site
 from netplan_tproxy.state.site_record import SiteRecord, diff_report, record_of
 
-PENDING = 2
-
 
 def carry_out(options: Options, environment: Environment) -> int:
-    """Show the plan. Returns 2 for ``--check`` if there are changes. Raises TproxyError."""
+    """Show the plan. Returns what ``--check`` exits with. Raises TproxyError."""
     site = wanted(options)
     require_privileges()
-    reporter = environment.reporter
+    reporter, checks = environment.reporter, options.command == CHECK
     try:
         with opened(
             options.state_dir, reporter.say, environment.interrupts, adopt=options.adopt
         ) as session:
             plan = shown_plan(session, site, session.owned(), options, reporter)
+            asked = site if checks and not plan.changes else None
+            missing = list(unheard(asked)) if asked else []
+            for line in missing:
+                reporter.say(f"! {line}")
     except KernelError as refusal:
         raise untouched(refusal) from refusal
-    return PENDING if options.command == CHECK and plan.changes else 0
+    if not checks:
+        return 0
+    return DIFFERS if plan.changes else UNHEARD if missing else 0
 
 
 def wanted(options: Options) -> Site | None:
@@ -50,12 +55,15 @@ def shown_plan(
     refuse_other_owner(session.state, site, replace=options.replace)
     plan = session.plan(site, owned)
     refuse_impossible(plan)
+    before, after = session.state.site_record(), record(site, options)
+    if plan.changes:
+        reporter.means(difference(before, after))
     if site is not None and plan.changes:
         for line in surprises(site, session.kernel.links()):
             reporter.say(f"! {line}")
     reporter.plan(plan_report(plan))
     if options.diff:
-        reporter.site_diff(diff_report(session.state.site_record(), record(site, options)))
+        reporter.site_diff(diff_report(before, after))
     return plan
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import time
+
 from netplan_tproxy.commands.held import gone_back, named
 from netplan_tproxy.commands.options import Environment, Options
 from netplan_tproxy.commands.plan import untouched
@@ -50,7 +52,9 @@ def asked_back(state: State, lock_timeout: float, run: str = "") -> Pending | No
 
 def go_back(session: Session, environment: Environment) -> None:
     """Show the plan back to the last committed state, and carry it out. Raises TproxyError."""
+    begun = time.monotonic()
     plan = session.plan_back()
     refuse_impossible(plan)
     environment.reporter.plan(plan_report(plan))
     session.go_back(plan, environment.interrupts)
+    environment.reporter.done("put back", time.monotonic() - begun)

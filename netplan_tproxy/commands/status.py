@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from netplan_tproxy.commands.options import Environment, Options
+from netplan_tproxy.commands.options import DIFFERS, UNHEARD, Environment, Options
 from netplan_tproxy.commands.plan import untouched
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.inspect import status
@@ -21,19 +21,22 @@ _MANY = 1000
 
 
 def carry_out(options: Options, environment: Environment) -> int:
-    """Show the report, with ``--watch`` again and again. Raises TproxyError."""
+    """Show the report, with ``--watch`` again and again. Raises TproxyError.
+
+    Returns what ``_code`` says; 0 when somebody has watched.
+    """
     require_privileges()
     reporter, interrupts = environment.reporter, environment.interrupts
     try:
         with opened(options.state_dir, reporter.say, interrupts) as session:
-            before = status.count(session.kernel)
+            before, code = status.count(session.kernel), 0
 
             def picture() -> Sequence[str]:
-                nonlocal before
+                nonlocal before, code
                 report = status_report(session, options.site, before, verbose=options.verbose)
-                before = status.count(session.kernel)
+                before, code = status.count(session.kernel), _code(report, options)
                 return reporter.rendered(
-                    report, lambda style: text.lines(report, style, verbose=options.verbose)
+                    report, lambda style: text.lines(report, style, verbose=options.verbose), code
                 )
 
             if options.watch is None:
@@ -45,7 +48,17 @@ def carry_out(options: Options, environment: Environment) -> int:
                 )  # fmt: skip
     except KernelError as refusal:
         raise untouched(refusal) from refusal
-    return 0
+    return code if options.watch is None else 0
+
+
+def _code(report: Mapping[str, Any], options: Options) -> int:
+    """Return what a script goes by: 0, the kernel differs from the file, nobody listens."""
+    if not report["set_up"]:
+        return DIFFERS if options.site_named else 0
+    drift = report["drift"]
+    if drift is None or drift["why"] or drift["conflicts"] or sum(drift["counts"].values()):
+        return DIFFERS
+    return 0 if all(status.serves(one) for one in report["listeners"]) else UNHEARD
 
 
 def status_report(

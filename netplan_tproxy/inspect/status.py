@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from netplan_tproxy.datapath.build import demands_transparency
 from netplan_tproxy.datapath.counters import Counts, counters
 from netplan_tproxy.datapath.fastpath_counters import fast_counters
 from netplan_tproxy.datapath.flows import intercepted_connections, tracked_datagrams
@@ -200,6 +201,13 @@ def _listeners(
             }
         )
     return rows
+
+
+def serves(row: Mapping[str, Any]) -> bool:
+    """Whether what is sent to a listener of the report is taken."""
+    # Answers from a foreign address are possible over TCP and IPv6 without transparency.
+    needed = row["protocol"] != "tcp6" or demands_transparency()
+    return bool(row["listening"]) and not (needed and row["transparent"] is False)
 
 
 def _processes(sockets: Iterable[Socket], known: Processes) -> list[dict[str, Any]]:

@@ -27,6 +27,10 @@ class JsonReporter:
         """Keep a message."""
         self._body["messages"].append(line)
 
+    def means(self, means: Sequence[Report]) -> None:
+        """Keep what the plan means."""
+        self._body["means"] = means
+
     def plan(self, report: Report) -> None:
         """Keep the plan."""
         self._body["plan"] = report
@@ -38,6 +42,11 @@ class JsonReporter:
     def pending(self, report: Report) -> None:
         """Keep what awaits its confirmation."""
         self._body["pending"] = report
+
+    def done(self, what: str, seconds: float) -> None:
+        """Keep how long it took."""
+        del what
+        self._body["seconds"] = round(seconds, 3)
 
     def rendered(self, report: Report, lines: Printer, code: int = 0) -> Sequence[str]:
         """Return the report's own document."""

@@ -22,7 +22,7 @@ _MOST_PROCESSES = 3
 
 
 def lines(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> list[str]:
-    """Return the report in at most 80 columns; ``verbose``: with each intercepted connection."""
+    """Return the report; ``verbose``: with each intercepted connection."""
     if not report["set_up"]:
         return [NOTHING]
     parts = (
@@ -46,7 +46,7 @@ def _head(report: Report, style: Style) -> Iterator[str]:
     if site is None:
         yield style.warn("set up, but which site file it came of is not on record")
     else:
-        yield style.bold(cut(printable(f"site {site['name']}: {site['file']}")))
+        yield style.bold(cut(printable(f"site {site['name']}: {site['file']}"), style.width))
         yield f"  applied {moment(site['at'])}, {ago(site['age'])} ago"
     if report["pending_seconds"] is not None:
         yield style.warn(f"  goes back in {report['pending_seconds']:.0f} s unless confirmed")
@@ -127,7 +127,7 @@ def flow_lines(flows: Report, style: Style, *, verbose: bool) -> Iterator[str]:
         (one["client"], "→", one["destination"], processes(one["processes"]))
         for one in flows["listed"]
     ]
-    yield from (cut(f"    {row}") for row in columns(rows))
+    yield from (cut(f"    {row}", style.width) for row in columns(rows))
     more = flows["tcp"] - len(flows["listed"])
     if more > 0:
         yield style.dim(f"    and {more} more")
@@ -159,19 +159,19 @@ def _drift(drift: Report | None, style: Style) -> Iterator[str]:
         return
     yield style.bold("drift")
     if drift["why"]:
-        yield from map(style.warn, wrapped(f"  {printable(drift['why'])}"))
+        yield from map(style.warn, wrapped(f"  {printable(drift['why'])}", style.width))
         if drift["against"] == "nothing":
             yield style.warn("  and what was applied is not on record: not known")
             return
         yield "  compared with what was applied instead:"
     differing = sum(drift["counts"].values())
     if not differing and not drift["conflicts"]:
-        file = cut(printable(drift["file"]), 50)
+        file = cut(printable(drift["file"]), max(style.width - 30, 1))
         what = "it was when it was applied" if drift["why"] else f"{file} says"
         yield f"  {style.ok('none')}: the kernel is as {what}"
         return
     for conflict in drift["conflicts"]:
-        yield from map(style.fail, wrapped(f"  {conflict}"))
+        yield from map(style.fail, wrapped(f"  {conflict}", style.width))
     if differing:
-        for line in plan_text.lines({**drift, "present": [], "kept": []}, style):
+        for line in plan_text.lines({**drift, "present": [], "kept": []}, style.inset(2)):
             yield f"  {line}".rstrip()

@@ -10,6 +10,7 @@ import pytest
 from netplan_tproxy import errors
 from netplan_tproxy.cli.arguments import EX_USAGE
 from netplan_tproxy.cli.manpage import page, parsers
+from netplan_tproxy.commands.options import UNHEARD
 from tests.paths import DOCS
 
 NAMES = ("tproxy-apply", "tproxy-relay")
@@ -75,7 +76,7 @@ def test_every_exit_code_of_an_error_stands_in_it() -> None:
     kinds = [getattr(errors, kind) for kind in dir(errors) if kind.endswith("Error")]
     listed = codes("tproxy-apply")
     assert {kind.exit_code for kind in kinds} <= listed
-    assert {0, 2, EX_USAGE} <= listed
+    assert {0, 2, UNHEARD, EX_USAGE} <= listed
 
 
 def test_every_exit_code_of_the_relay_stands_in_it() -> None:

@@ -39,8 +39,9 @@ def test_each_mode_prints_one_document(host: Host) -> None:
         found = document(host, *arguments)
         seen[" ".join([*arguments, str(found["exit"])]).replace(site, "site")] = found["mode"]
     assert seen == {
-        "--status 0": "status", "site --dry-run 0": "dry-run", "site --check 2": "check",
-        "site 0": "apply", "site --check 0": "check", "--explain 1.1.1.1:443 0": "explain",
+        "--status 0": "status", "--status 10": "status", "site --dry-run 0": "dry-run",
+        "site --check 2": "check",
+        "site 0": "apply", "site --check 10": "check", "--explain 1.1.1.1:443 0": "explain",
         "--doctor site 1": "doctor", "--commit 7": "commit", "--rollback 7": "rollback",
         "--destroy --dry-run 0": "dry-run", "--destroy 0": "destroy",
     }  # fmt: skip

@@ -61,11 +61,11 @@ def test_a_closed_stream_is_no_terminal() -> None:
 
 def test_a_line_is_broken_at_blanks_and_loses_nothing() -> None:
     text = "+ config: " + ", ".join(f"bypass mark {number:#x}/0xff" for number in range(20))
-    found = tables.wrapped(text)
-    assert all(len(line) <= tables.WIDTH for line in found)
+    found = tables.wrapped(text, 80)
+    assert all(len(line) <= 80 for line in found)
     assert " ".join(line.strip() for line in found) == text
-    assert tables.wrapped("x" * 200) == ["x" * 200]
-    assert tables.wrapped("") == [""]
+    assert tables.wrapped("x" * 200, 80) == ["x" * 200]
+    assert tables.wrapped("", 80) == [""]
 
 
 def test_cells_are_aligned_and_lines_end_with_text() -> None:
