@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from netplan_tproxy.commands.options import CHECK, DIFFERS, UNHEARD, Environment, Options
-from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.errors import ConflictError, KernelError, TproxyError
 from netplan_tproxy.inspect.meaning import difference
 from netplan_tproxy.inspect.surprises import surprises, unheard
 from netplan_tproxy.kernel.host.capabilities import require_privileges
@@ -17,6 +17,7 @@ from netplan_tproxy.resource.values import Ledger, Plan
 from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import Site
 from netplan_tproxy.state.site_record import SiteRecord, diff_report, record_of
+from netplan_tproxy.system.text import printable
 
 
 def carry_out(options: Options, environment: Environment) -> int:
@@ -53,6 +54,8 @@ def shown_plan(
 ) -> Plan:
     """Plan the way to ``site`` and show it. Raises TproxyError where there is none."""
     refuse_other_owner(session.state, site, replace=options.replace)
+    if options.destroy and options.site_named:
+        _refuse_other_file(session.state.site_record(), options.site)
     plan = session.plan(site, owned)
     refuse_impossible(plan)
     before, after = session.state.site_record(), record(site, options)
@@ -65,6 +68,22 @@ def shown_plan(
     if options.diff:
         reporter.site_diff(diff_report(before, after))
     return plan
+
+
+def _refuse_other_file(applied: SiteRecord | None, path: str) -> None:
+    """Raise ConflictError where a destroy names a file, and something else is set up here.
+
+    The file that was applied may have changed since, or be gone. Raises SiteError.
+    """
+    named = str(Path(path).absolute())
+    if applied is None or applied.source == named:
+        return
+    if record_of(load(path), named, 0.0).values != applied.values:
+        message = (
+            f"{printable(path)} does not describe what is set up here, site '{applied.name}' of "
+            f"{applied.source}: --destroy without a file takes that away; nothing was touched"
+        )
+        raise ConflictError([message])
 
 
 def record(site: Site | None, options: Options, at: float = 0.0) -> SiteRecord | None:

@@ -11,10 +11,10 @@ from netplan_tproxy.errors import SiteError, SiteProblem, TproxyError
 FORMAT = 1
 
 
-def envelope(mode: str, code: int, body: Mapping[str, object]) -> str:
-    """Return the document of one run; ``code`` is its exit code."""
+def envelope(mode: str, code: int, body: Mapping[str, object], *, in_lines: bool = False) -> str:
+    """Return the document of one run; ``code`` is its exit code; ``in_lines``: on one line."""
     whole = {"format": FORMAT, "mode": mode, "exit": code, **body}
-    return json.dumps(whole, ensure_ascii=False, indent=1) + "\n"
+    return json.dumps(whole, ensure_ascii=False, indent=None if in_lines else 1)
 
 
 def errors_of(error: TproxyError) -> list[dict[str, Any]]:

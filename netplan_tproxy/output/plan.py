@@ -16,7 +16,7 @@ _FIRST = ("host", "lo")
 # Kinds that mean nothing outside this tool: they are folded into one line.
 _INNER = frozenset({"map", "program", "set"})
 _LONG_DIGEST = re.compile(r"\b(set [0-9a-f]{8})[0-9a-f]{8}\b")
-_DIGEST = re.compile(r"@[0-9a-f]{8,16}\b|(?<=\bset) [0-9a-f]{16}\b")
+_DIGEST = re.compile(r"@[0-9a-f]{8,16}\b(?!~)|(?<=\bset) [0-9a-f]{16}\b")
 _NEWS = {"add": "new: ", "remove": "no longer: ", "keep": ""}
 
 

@@ -37,7 +37,7 @@ def test_a_run_with_nothing_to_do_neither_imports_bcc_nor_compiles(
     prefix = ("env", f"PYTHONPATH={poison}")
     for options in ([], ["--check"], ["--dry-run"], ["--destroy", "--dry-run"]):
         done = host.spawn(str(host.site), *options, prefix=prefix)
-        assert (done.code, done.err) == (0, "")
+        assert (done.is_as_the_file_says, done.err) == (True, "")
     host.sh("ip rule del priority 1000")
     assert host.spawn(str(host.site), prefix=prefix).code == 0
     assert host.spawn("--destroy", prefix=prefix).code == 0
