@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 from netplan_tproxy.commands.options import DIFFERS, UNHEARD, Environment, Options
@@ -11,7 +12,8 @@ from netplan_tproxy.errors import KernelError
 from netplan_tproxy.inspect import status
 from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.output import status as text
-from netplan_tproxy.output.screen import watch
+from netplan_tproxy.output.keys import Blind, keys
+from netplan_tproxy.output.screen import Line, watch
 from netplan_tproxy.reconcile.drift import drift
 from netplan_tproxy.reconcile.session import Session, opened
 
@@ -31,21 +33,32 @@ def carry_out(options: Options, environment: Environment) -> int:
         with opened(options.state_dir, reporter.say, interrupts) as session:
             before, code = status.count(session.kernel), 0
 
-            def picture() -> Sequence[str]:
+            def looked() -> dict[str, Any]:
                 nonlocal before, code
                 report = status_report(session, options.site, before, verbose=options.verbose)
                 before, code = status.count(session.kernel), _code(report, options)
+                return report
+
+            def rendered() -> Sequence[str]:
+                report = looked()
                 return reporter.rendered(
                     report, lambda style: text.lines(report, style, verbose=options.verbose), code
                 )
 
+            def picture() -> Sequence[Line]:
+                if reporter.in_place:
+                    return text.ranked(looked(), reporter.style, verbose=options.verbose)
+                return list(map(Line, rendered()))
+
             if options.watch is None:
-                reporter.show(picture())
+                reporter.show(rendered())
             else:
-                watch(
-                    picture, lambda line: reporter.show([line]), interrupts,
-                    interval=options.watch, in_place=reporter.in_place,
-                )  # fmt: skip
+                with keys() if reporter.in_place else nullcontext(Blind()) as waiting:
+                    watch(
+                        picture, lambda line: reporter.show([line]), interrupts, waiting,
+                        interval=options.watch, in_place=reporter.in_place,
+                        between=reporter.between,
+                    )  # fmt: skip
     except KernelError as refusal:
         raise untouched(refusal) from refusal
     return code if options.watch is None else 0

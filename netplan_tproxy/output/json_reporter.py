@@ -8,6 +8,7 @@ from typing import Any
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.output.document import envelope, errors_of
 from netplan_tproxy.output.reporter import Printer, Report
+from netplan_tproxy.output.style import PLAIN
 
 Say = Callable[[str], None]
 
@@ -19,6 +20,8 @@ class JsonReporter:
     """
 
     in_place = False
+    style = PLAIN
+    between: tuple[str, ...] = ()
 
     def __init__(self, print_line: Say, mode: str, *, plans: bool, in_lines: bool = False) -> None:
         self._print = print_line

@@ -21,6 +21,10 @@ class Reporter(Protocol):
 
     in_place: bool
     """Whether ``--watch`` redraws the screen: standard output is a terminal."""
+    style: Style
+    """For what is drawn there."""
+    between: tuple[str, ...]
+    """The lines between two reports, where they come one after the other."""
 
     def say(self, line: str) -> None:
         """Report one line of text."""
@@ -59,6 +63,8 @@ class LineReporter:
     ``style`` and ``errors`` are those of the two.
     """
 
+    between: tuple[str, ...] = ("",)
+
     def __init__(  # noqa: PLR0913 - two streams, and what is known of each
         self,
         say: Say,
@@ -72,28 +78,28 @@ class LineReporter:
         self._print = say
         self.in_place = in_place
         self._complain = complain
-        self._style = style
+        self.style = style
         self._errors = errors
         self._verbose = verbose
         self._meant = False
 
     def say(self, line: str) -> None:
         """Print it, without control characters."""
-        self.show(wrapped(printable(line), self._style.width))
+        self.show(wrapped(printable(line), self.style.width))
 
     def means(self, means: Sequence[Report]) -> None:
         """Show what a plan means."""
         self._meant = bool(means)
-        self.show(plan_text.meaning_lines(means, self._style))
+        self.show(plan_text.meaning_lines(means, self.style))
 
     def plan(self, report: Report) -> None:
         """Show a plan."""
         lines = plan_text.spaced_lines if self._meant else plan_text.lines
-        self.show(lines(report, self._style, whole=self._verbose))
+        self.show(lines(report, self.style, whole=self._verbose))
 
     def site_diff(self, report: Report) -> None:
         """Show a difference of files."""
-        self.show(plan_text.diff_lines(report, self._style))
+        self.show(plan_text.diff_lines(report, self.style))
 
     def pending(self, report: Report) -> None:
         """Say until when, and how it is kept."""
@@ -103,12 +109,12 @@ class LineReporter:
 
     def done(self, what: str, seconds: float) -> None:
         """Say it in a line."""
-        self.show([self._style.ok(f"{what} in {seconds:.1f} s")])
+        self.show([self.style.ok(f"{what} in {seconds:.1f} s")])
 
     def rendered(self, report: Report, lines: Printer, code: int = 0) -> Sequence[str]:
         """Return the lines, none wider than the terminal where it has blanks."""
         del report, code
-        style = self._style
+        style = self.style
         return [piece for line in lines(style) for piece in wrapped(line, style.width)]
 
     def show(self, lines: Sequence[str]) -> None:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from netplan_tproxy.output import plan as plan_text
+from netplan_tproxy.output.screen import Line
 from netplan_tproxy.output.style import PLAIN, Style
 from netplan_tproxy.output.text import ago, columns, cut, moment, rate, size, wrapped
 from netplan_tproxy.system.text import printable
@@ -18,27 +19,64 @@ _DOWN = {
     "bypass": "new connections and datagrams go out directly",
 }
 _RIGHT = frozenset({0, 1, 2})
+# What is cut of a screen that is too small: the higher the sooner.
+_NEVER, _PROXY, _DIFFERENCE, _INTERFACE, _FASTPATH, _COUNTERS, _FLOWS, _BLANK, _PROGRAMS = (
+    0, 1, 2, 3, 4, 4, 6, 7, 8,
+)  # fmt: skip
+_TOGETHER = 5
 _MOST_PROCESSES = 3
 
 
 def lines(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> list[str]:
     """Return the report; ``verbose``: with each intercepted connection."""
+    return [line.text for line in ranked(report, style, verbose=verbose)]
+
+
+def ranked(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> list[Line]:
+    """Return the same for a screen, on which not all may have room.
+
+    Never cut: the head, the number of connections, whether it has drifted.
+    """
     if not report["set_up"]:
-        return [NOTHING]
-    parts = (
-        _head(report, style),
-        *(_interface(one, style) for one in report["interfaces"]),
-        _listeners(report, style),
-        flow_lines(report["flows"], style, verbose=verbose),
-        _fastpath(report["fastpath"], style),
-        _drift(report["drift"], style),
-    )
-    shown: list[str] = []
-    for part in parts:
-        block = list(part)
+        return [Line(NOTHING)]
+    blocks = [
+        _ranks(_head(report, style), _NEVER),
+        *(_ranked_interface(one, style) for one in report["interfaces"]),
+        _ranks(_listeners(report, style), _PROXY),
+        _ranks(flow_lines(report["flows"], style, verbose=verbose), _FLOWS, kept=2),
+        _ranks(_fastpath(report["fastpath"], style), _FASTPATH),
+        _ranked_drift(list(_drift(report["drift"], style))),
+    ]
+    shown: list[Line] = []
+    for block in blocks:
         if block:
-            shown += [*([""] if shown else []), *block]
-    return shown
+            shown += [*([Line("", _BLANK)] if shown else []), *block]
+    return [Line(piece, one.rank) for one in shown for piece in wrapped(one.text, style.width)]
+
+
+def _ranks(lines: Iterable[str], rank: int, *, kept: int = 0) -> list[Line]:
+    """Rank the lines of a block; the first ``kept`` are never cut."""
+    return [Line(text, _NEVER if at < kept else rank) for at, text in enumerate(lines)]
+
+
+def _ranked_interface(one: Report, style: Style) -> list[Line]:
+    heading, *rest = _interface(one, style)
+    programs = len(one["programs"])
+    counters = [
+        Line(text, min(_COUNTERS + at // _TOGETHER, _FLOWS))
+        for at, text in enumerate(rest[programs:])
+    ]
+    heads = _PROGRAMS if one["name"] == "lo" else _INTERFACE
+    return [Line(heading, heads), *_ranks(rest[:programs], _PROGRAMS), *counters]
+
+
+def _ranked_drift(lines: Sequence[str]) -> list[Line]:
+    """Rank the difference: that there is one, and how great it is, is never cut."""
+    short = len(lines) <= 3  # noqa: PLR2004 - heading, one line or two of what is so
+    inner = _NEVER if short else _DIFFERENCE
+    return [
+        Line(text, inner if 0 < at < len(lines) - 1 else _NEVER) for at, text in enumerate(lines)
+    ]
 
 
 def _head(report: Report, style: Style) -> Iterator[str]:

@@ -56,6 +56,20 @@ def cut(text: str, width: int) -> str:
     return text if len(text) <= width else text[: width - 1] + "…"
 
 
+def clip(text: str, width: int) -> str:
+    """Cut a line, which may be coloured, to ``width`` columns; the colours are ended."""
+    if visible(text) <= width:
+        return text
+    room, parts = width - 1, []
+    for piece in re.split(f"({_SGR.pattern})", text):
+        if _SGR.fullmatch(piece):
+            parts.append(piece)
+        else:
+            parts.append(piece[:room])
+            room -= len(parts[-1])
+    return f"{''.join(parts)}…"
+
+
 def ago(seconds: float) -> str:
     """Return a duration in its two largest units: ``3 d 4 h``, ``12 s``."""
     whole = max(0, int(seconds))

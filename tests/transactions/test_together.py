@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.lab import Lab, diff_snapshots
-from tests.lab.host import CHANGES, SITE, Host, unchanged, plan_of
+from tests.lab.host import CHANGES, SITE, Host, plan_of, unchanged
 from tests.lab.patience import LONG, PATIENCE
 from tests.paths import ROOT
 
