@@ -26,6 +26,7 @@ from netplan_tproxy.resource.values import Plan
 from netplan_tproxy.site.model import LISTENERS
 from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.state import State
+from netplan_tproxy.system.text import rfc3339
 
 MOST_FLOWS = 20
 # A process opens its listener early. Whose a connection is may not be told of a process with more.
@@ -114,7 +115,9 @@ def _site(site: SiteRecord | None) -> dict[str, Any] | None:
     if site is None:
         return None
     age = max(0.0, time.time() - site.at)
-    return {"name": site.name, "file": site.source, "at": site.at, "age": age}
+    return {
+        "name": site.name, "file": site.source, "at": site.at, "time": rfc3339(site.at), "age": age,
+    }  # fmt: skip
 
 
 def _interfaces(

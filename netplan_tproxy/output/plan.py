@@ -98,10 +98,11 @@ def diff_lines(report: Report, style: Style = PLAIN) -> list[str]:
             f"+++ wanted: {after['file'] if after else 'nothing'}",
         )
     ]
-    paint = {"-": style.remove, "+": style.add}
+    paint = {"remove": style.remove, "add": style.add}
     for one in report["keys"]:
-        block = wrapped(printable(f"{one['sign']} {one['key']}: {one['value']}"), style.width)
-        shown += [paint[one["sign"]](line) for line in block]
+        text = f"{SIGNS[one['action']]} {one['key']}: {one['value']}"
+        block = wrapped(printable(text), style.width)
+        shown += [paint[one["action"]](line) for line in block]
     if not report["keys"]:
         shown.append("the file says what was applied last")
     return shown

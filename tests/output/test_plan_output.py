@@ -18,6 +18,7 @@ from netplan_tproxy.kinds.set import Set
 from netplan_tproxy.kinds.sysctl import Sysctl
 from netplan_tproxy.output import plan as render
 from netplan_tproxy.output.style import Style
+from netplan_tproxy.reconcile.report import SIGNS
 from netplan_tproxy.resource.values import Change, Plan
 from netplan_tproxy.site.load import parse
 from netplan_tproxy.site.model import Listener, Mark
@@ -200,7 +201,7 @@ def record(text: str) -> SiteRecord:
 
 def signed(before: SiteRecord | None, after: SiteRecord | None) -> list[str]:
     keys = diff_report(before, after)["keys"]
-    return [f"{one['sign']} {one['key']}: {one['value']}" for one in keys]
+    return [f"{SIGNS[one['action']]} {one['key']}: {one['value']}" for one in keys]
 
 
 def test_a_file_differs_from_itself_in_nothing_and_from_none_in_all() -> None:
