@@ -86,6 +86,13 @@ class SiteError(TproxyError):
         super().__init__("\n".join(map(str, self.shown)))
 
 
+class UsageError(TproxyError):
+    """The command line is wrong."""
+
+    exit_code = 64
+    code = "usage"
+
+
 class LockedError(TproxyError):
     """Another run holds the lock of this network namespace."""
 

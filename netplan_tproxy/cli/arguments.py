@@ -3,23 +3,38 @@
 from __future__ import annotations
 
 import argparse
-import sys
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, NoReturn
 
 from netplan_tproxy import __version__
 from netplan_tproxy.cli import values
+from netplan_tproxy.errors import UsageError
 
 if TYPE_CHECKING:
     from netplan_tproxy.commands.options import Options
     from netplan_tproxy.inspect.flow import Question
 
-EX_USAGE = 64
-
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        self.print_usage(sys.stderr)
-        self.exit(EX_USAGE, f"{self.prog}: {message}\n")
+        from netplan_tproxy.cli.usage import worded  # noqa: PLC0415 - for what is wrong alone
+
+        raise UsageError(worded(message))
+
+
+def parsed(arguments: Sequence[str]) -> argparse.Namespace:
+    """Read a command line. Raises UsageError; SystemExit for --help and --version."""
+    reading = parser()
+    args, rest = reading.parse_known_args(arguments)
+    from netplan_tproxy.cli.usage import idle_option, superfluous  # noqa: PLC0415 - as above
+
+    if rest:
+        known = [name for action in reading._actions for name in action.option_strings]  # noqa: SLF001
+        raise UsageError(superfluous(rest, known))
+    wrong = idle_option(args, command_of(args))
+    if wrong:
+        raise UsageError(wrong)
+    return args
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,7 +56,6 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--root",
         metavar="DIR",
-        default="/",
         help="with --install-service: write below DIR (default: /)",
     )
     parser.add_argument("--version", action="version", version=f"%(prog)s {__version__}")
@@ -125,7 +139,6 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--lock-timeout",
         metavar="SECONDS",
         type=values.seconds,
-        default=10.0,
         help="how long to wait for another run (default: 10)",
     )
     parser.add_argument(
@@ -154,7 +167,8 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         type=values.interval,
         const=2.0,
-        help="with --status: again every so often (default: 2), until Ctrl-C",
+        help="with --status: again every so often (default: 2), until q or Ctrl-C; with --json "
+        "one document a line (JSON Lines)",
     )
 
 
@@ -164,7 +178,7 @@ def _add_question(parser: argparse.ArgumentParser) -> None:
     asked.add_argument("--source", metavar="ADDRESS", type=values.address, help="comes from there")
     asked.add_argument("--user", metavar="NAME", help="whose socket it is (default: root)")
     asked.add_argument("--cgroup", metavar="PATH", help="the cgroup of its socket")
-    asked.add_argument("--mark", metavar="NUMBER", type=values.mark, default=0, help="its mark")
+    asked.add_argument("--mark", metavar="NUMBER", type=values.mark, help="its mark")
     asked.add_argument("--udp", action="store_true", help="it is UDP, not TCP")
 
 
@@ -190,7 +204,7 @@ def options_of(args: argparse.Namespace) -> Options:
         site_named=bool(args.site),
         destroy=args.destroy,
         state_dir=args.state_dir or defaults.state_dir,
-        lock_timeout=args.lock_timeout,
+        lock_timeout=defaults.lock_timeout if args.lock_timeout is None else args.lock_timeout,
         confirm=args.confirm,
         detach=args.detach,
         run=args.commit or args.rollback or "",
@@ -201,7 +215,7 @@ def options_of(args: argparse.Namespace) -> Options:
         watch=args.watch,
         question=_question(args),
         verbose=args.verbose,
-        root=args.root,
+        root=args.root or defaults.root,
         shell=args.completion or "",
     )
 
@@ -220,5 +234,5 @@ def _question(args: argparse.Namespace) -> Question | None:
         source=args.source or "",
         user=args.user or "",
         cgroup=args.cgroup or "",
-        mark=args.mark,
+        mark=args.mark or 0,
     )

@@ -9,8 +9,8 @@ import traceback
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from netplan_tproxy.cli.arguments import command_of, options_of, parser
-from netplan_tproxy.errors import SignalledError, TproxyError, UnexpectedError
+from netplan_tproxy.cli.arguments import command_of, options_of, parsed, parser
+from netplan_tproxy.errors import SignalledError, TproxyError, UnexpectedError, UsageError
 from netplan_tproxy.output.console import Console
 from netplan_tproxy.reconcile.outcome import BEFORE, Outcome
 from netplan_tproxy.system.signals import Interrupts
@@ -24,8 +24,12 @@ LOST = 1
 
 def main(arguments: Sequence[str] | None = None, interrupts: Interrupts | None = None) -> int:
     """Run ``tproxy-apply`` and return its exit code; ``arguments`` None: those of this process."""
-    args = parser().parse_args(arguments)
     console, outcome = Console(), Outcome()
+    words = sys.argv[1:] if arguments is None else arguments
+    try:
+        args = parsed(words)
+    except UsageError as wrong:
+        return _refused(wrong, words, console)
     interrupts = interrupts or Interrupts()
     try:
         with interrupts.handled():
@@ -37,6 +41,17 @@ def main(arguments: Sequence[str] | None = None, interrupts: Interrupts | None =
     if console.lost:
         console.complain(f"tproxy-apply: standard output: {console.lost}")
     return code
+
+
+def _refused(wrong: UsageError, words: Sequence[str], console: Console) -> int:
+    """Say what is wrong with the command line; as JSON where that is asked for in it."""
+    if "--json" in words:
+        from netplan_tproxy.output.document import envelope, errors_of  # noqa: PLC0415
+
+        console.say(envelope("usage", wrong.exit_code, {"errors": errors_of(wrong)}))
+    else:
+        console.complain(f"tproxy-apply: {wrong}")
+    return wrong.exit_code
 
 
 def _told(failure: BaseException, outcome: Outcome, *, verbose: bool) -> TproxyError:
@@ -59,10 +74,6 @@ def _run(
     from netplan_tproxy.commands.table import COMMANDS  # noqa: PLC0415
 
     command = COMMANDS[command_of(args)]
-    if not (command.plans or command.inspects) and (args.destroy or args.confirm is not None):
-        parser().error("--destroy and --confirm go with an apply alone")
-    if args.detach and (args.confirm is None or command.name != "apply"):
-        parser().error("--detach goes with --confirm, in an apply")
     if args.verbose:
         from netplan_tproxy.output.log import to_stderr  # noqa: PLC0415
 
@@ -80,17 +91,17 @@ def _run(
 
 
 def _reporter(args: argparse.Namespace, command: Command, console: Console) -> Reporter:
-    if args.json and command.name != "completion":
+    if args.json:
         from netplan_tproxy.output.json_reporter import JsonReporter  # noqa: PLC0415
 
         destroys = args.destroy and command.name == "apply"
         mode = "destroy" if destroys else command.name
-        return JsonReporter(console.say, mode, plans=command.plans)
+        return JsonReporter(console.say, mode, plans=command.plans, in_lines=args.watch is not None)
     from netplan_tproxy.output.reporter import LineReporter  # noqa: PLC0415
     from netplan_tproxy.output.style import wanted  # noqa: PLC0415
 
     in_place = sys.stdout is not None and sys.stdout.isatty()
-    style = wanted(args.color, sys.stdout)
+    styles = wanted(args.color, sys.stdout), wanted("never", sys.stderr)
     return LineReporter(
-        console.say, console.complain, style, in_place=in_place, verbose=args.verbose
+        console.say, console.complain, *styles, in_place=in_place, verbose=args.verbose
     )

@@ -38,9 +38,12 @@ What was there before is on record, and
 puts it back, without a site file.
 """,
     exits=(
-        (0, "The kernel is as the file says, or what was asked for was shown."),
+        (
+            0,
+            "As the file says and the proxy listens, or what was asked for was shown.",
+        ),
         (1, "Refused, or failed before anything was touched. With --doctor: something fails."),
-        (2, "Changes are pending (--check)."),
+        (2, "The kernel is not as the file says (--check, --status)."),
         (3, "Failed half-way; everything was put back."),
         (4, "Failed half-way, and something could not be put back: it says what."),
         (5, "Another run holds the lock."),
@@ -48,6 +51,7 @@ puts it back, without a site file.
         (7, "Nothing awaits its confirmation, or not that run (--commit, --rollback)."),
         (8, "Another run awaits its confirmation (--commit, --rollback)."),
         (9, "Too late: the change is going back (--commit)."),
+        (10, "As the file says, but nobody listens where the proxy should (--check, --status)."),
         (64, "Wrong command line."),
         (65, "The site file is wrong."),
         (

@@ -29,6 +29,7 @@ from netplan_tproxy.systemd.networkd import removes_foreign
 
 def carry_out(options: Options, environment: Environment) -> int:
     """Apply the site file, or nothing of ours for ``--destroy``. Raises TproxyError."""
+    begun = time.monotonic()
     site = wanted(options)
     require_privileges()
     say, interrupts = environment.reporter.say, environment.interrupts
@@ -39,7 +40,7 @@ def carry_out(options: Options, environment: Environment) -> int:
                 held.refuse_while_pending(session.state)
                 if session.state.pending() is not None:  # its watchdog is gone
                     go_back(session, environment)
-                waiting = _Apply(session, site, options, environment).run()
+                waiting = _Apply(session, site, options, environment, begun).run()
             if waiting is not None and options.detach:
                 environment.reporter.pending(pending_report(waiting.pending))
             elif waiting is not None:
@@ -56,6 +57,7 @@ class _Apply:
     site: Site | None
     options: Options
     environment: Environment
+    begun: float
 
     def run(self) -> held.Held | None:
         """Plan, show the plan and carry it out; return the held change, with ``--confirm``."""
@@ -67,7 +69,10 @@ class _Apply:
         plan = shown_plan(session, self.site, owned, self.options, self.environment.reporter)
         new = record(self.site, self.options, time.time())
         if plan.changes:
-            return self._execute(plan, owned, new, in_all(begun, plan))
+            waiting = self._execute(plan, owned, new, in_all(begun, plan))
+            what = "taken away" if self.site is None else "applied"
+            self.environment.reporter.done(what, time.monotonic() - self.begun)
+            return waiting
         if ledger_to_json(plan.ledger or {}) != ledger_to_json(state.ledger()) or _says_otherwise(
             new, state.site_record()
         ):

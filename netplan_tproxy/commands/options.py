@@ -21,6 +21,9 @@ APPLY, DRY_RUN, CHECK, COMMIT, ROLLBACK = "apply", "dry-run", "check", "commit",
 STATUS, EXPLAIN = "status", "explain"
 DOCTOR, INSTALL_SERVICE, COMPLETION = "doctor", "install-service", "completion"
 
+# What --check and --status exit with: the kernel differs; a listener is missing.
+DIFFERS, UNHEARD = 2, 10
+
 
 @dataclass(frozen=True)
 class Options:

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netplan_tproxy.commands.options import CHECK, Environment, Options
-from netplan_tproxy.errors import KernelError, TproxyError
-from netplan_tproxy.inspect.surprises import surprises
+from netplan_tproxy.commands.options import CHECK, DIFFERS, UNHEARD, Environment, Options
+from netplan_tproxy.errors import ConflictError, KernelError, TproxyError
+from netplan_tproxy.inspect.meaning import difference
+from netplan_tproxy.inspect.surprises import surprises, unheard
 from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.output.progress import busy
 from netplan_tproxy.output.reporter import Reporter
@@ -16,23 +17,28 @@ from netplan_tproxy.resource.values import Ledger, Plan
 from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import Site
 from netplan_tproxy.state.site_record import SiteRecord, diff_report, record_of
-
-PENDING = 2
+from netplan_tproxy.system.text import printable
 
 
 def carry_out(options: Options, environment: Environment) -> int:
-    """Show the plan. Returns 2 for ``--check`` if there are changes. Raises TproxyError."""
+    """Show the plan. Returns what ``--check`` exits with. Raises TproxyError."""
     site = wanted(options)
     require_privileges()
-    reporter = environment.reporter
+    reporter, checks = environment.reporter, options.command == CHECK
     try:
         with opened(
             options.state_dir, reporter.say, environment.interrupts, adopt=options.adopt
         ) as session:
             plan = shown_plan(session, site, session.owned(), options, reporter)
+            asked = site if checks and not plan.changes else None
+            missing = list(unheard(asked)) if asked else []
+            for line in missing:
+                reporter.say(f"! {line}")
     except KernelError as refusal:
         raise untouched(refusal) from refusal
-    return PENDING if options.command == CHECK and plan.changes else 0
+    if not checks:
+        return 0
+    return DIFFERS if plan.changes else UNHEARD if missing else 0
 
 
 def wanted(options: Options) -> Site | None:
@@ -48,15 +54,36 @@ def shown_plan(
 ) -> Plan:
     """Plan the way to ``site`` and show it. Raises TproxyError where there is none."""
     refuse_other_owner(session.state, site, replace=options.replace)
+    if options.destroy and options.site_named:
+        _refuse_other_file(session.state.site_record(), options.site)
     plan = session.plan(site, owned)
     refuse_impossible(plan)
+    before, after = session.state.site_record(), record(site, options)
+    if plan.changes:
+        reporter.means(difference(before, after))
     if site is not None and plan.changes:
         for line in surprises(site, session.kernel.links()):
             reporter.say(f"! {line}")
     reporter.plan(plan_report(plan))
     if options.diff:
-        reporter.site_diff(diff_report(session.state.site_record(), record(site, options)))
+        reporter.site_diff(diff_report(before, after))
     return plan
+
+
+def _refuse_other_file(applied: SiteRecord | None, path: str) -> None:
+    """Raise ConflictError where a destroy names a file, and something else is set up here.
+
+    The file that was applied may have changed since, or be gone. Raises SiteError.
+    """
+    named = str(Path(path).absolute())
+    if applied is None or applied.source == named:
+        return
+    if record_of(load(path), named, 0.0).values != applied.values:
+        message = (
+            f"{printable(path)} does not describe what is set up here, site '{applied.name}' of "
+            f"{applied.source}: --destroy without a file takes that away; nothing was touched"
+        )
+        raise ConflictError([message])
 
 
 def record(site: Site | None, options: Options, at: float = 0.0) -> SiteRecord | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from functools import partial
@@ -76,6 +77,7 @@ def _asking(environment: Environment) -> Iterator[None]:
 
 def go_back(session: Session, environment: Environment) -> None:
     """Show the plan back to the last committed state, and carry it out. Raises TproxyError."""
+    begun = time.monotonic()
     plan = session.plan_back()
     refuse_impossible(plan)
     environment.reporter.plan(plan_report(plan))
@@ -84,3 +86,4 @@ def go_back(session: Session, environment: Environment) -> None:
         environment.outcome.now = GONE_BACK
 
     session.go_back(plan, environment.interrupts, gone)
+    environment.reporter.done("put back", time.monotonic() - begun)

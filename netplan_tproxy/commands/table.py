@@ -30,7 +30,6 @@ class Command:
 
     ``needs_file``: it reads the site file, and fails without one. ``reads_only``: it changes
     nothing of this host. ``plans``: its document holds messages, a plan and errors.
-    ``inspects``: it shows what is set up; options that go with an apply are no mistake.
     """
 
     name: str
@@ -38,7 +37,6 @@ class Command:
     needs_file: bool
     reads_only: bool
     plans: bool = False
-    inspects: bool = False
 
     def carry_out(self, options: Options, environment: Environment) -> int:
         """Run it; return the exit code. Raises TproxyError, Interrupted."""
@@ -55,8 +53,8 @@ COMMANDS = {
         Command(CHECK, "plan", needs_file=True, reads_only=True, plans=True),
         Command(COMMIT, "commit", needs_file=False, reads_only=False, plans=True),
         Command(ROLLBACK, "rollback", needs_file=False, reads_only=False, plans=True),
-        Command(STATUS, "status", needs_file=False, reads_only=True, inspects=True),
-        Command(EXPLAIN, "explain", needs_file=False, reads_only=True, inspects=True),
+        Command(STATUS, "status", needs_file=False, reads_only=True),
+        Command(EXPLAIN, "explain", needs_file=False, reads_only=True),
         Command(DOCTOR, "doctor", needs_file=False, reads_only=True),
         Command(INSTALL_SERVICE, "install_service", needs_file=False, reads_only=False),
         Command(COMPLETION, "completion", needs_file=False, reads_only=True),

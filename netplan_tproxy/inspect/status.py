@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from netplan_tproxy.datapath.build import demands_transparency
 from netplan_tproxy.datapath.counters import Counts, counters
 from netplan_tproxy.datapath.fastpath_counters import fast_counters
 from netplan_tproxy.datapath.flows import intercepted_connections, tracked_datagrams
@@ -25,6 +26,7 @@ from netplan_tproxy.resource.values import Plan
 from netplan_tproxy.site.model import LISTENERS
 from netplan_tproxy.state.site_record import SiteRecord
 from netplan_tproxy.state.state import State
+from netplan_tproxy.system.text import rfc3339
 
 MOST_FLOWS = 20
 # A process opens its listener early. Whose a connection is may not be told of a process with more.
@@ -113,7 +115,9 @@ def _site(site: SiteRecord | None) -> dict[str, Any] | None:
     if site is None:
         return None
     age = max(0.0, time.time() - site.at)
-    return {"name": site.name, "file": site.source, "at": site.at, "age": age}
+    return {
+        "name": site.name, "file": site.source, "at": site.at, "time": rfc3339(site.at), "age": age,
+    }  # fmt: skip
 
 
 def _interfaces(
@@ -200,6 +204,13 @@ def _listeners(
             }
         )
     return rows
+
+
+def serves(row: Mapping[str, Any]) -> bool:
+    """Whether what is sent to a listener of the report is taken."""
+    # Answers from a foreign address are possible over TCP and IPv6 without transparency.
+    needed = row["protocol"] != "tcp6" or demands_transparency()
+    return bool(row["listening"]) and not (needed and row["transparent"] is False)
 
 
 def _processes(sockets: Iterable[Socket], known: Processes) -> list[dict[str, Any]]:

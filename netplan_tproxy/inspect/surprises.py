@@ -34,7 +34,7 @@ def surprises(site: Site, links: Mapping[str, Link], *, listening: bool = True) 
     routed = [family for family, device in out.items() if device]
     return [
         *(str(warning) for warning in warnings(site, routed)),
-        *(_listening(site) if listening else ()),
+        *(unheard(site) if listening else ()),
         *_trusting(),
         *_forwarding(site, links),
         *_not_named(site, out),
@@ -42,7 +42,8 @@ def surprises(site: Site, links: Mapping[str, Link], *, listening: bool = True) 
     ]
 
 
-def _listening(site: Site) -> Iterator[str]:
+def unheard(site: Site) -> Iterator[str]:
+    """Name the listeners of the file that are missing, or that get nothing."""
     everybody = listeners.all_listeners()
     for name, listener in site.proxy.listeners.items():
         if listener is not None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Report
 from netplan_tproxy.output.style import PLAIN, Style
-from netplan_tproxy.output.text import WIDTH, wrapped
+from netplan_tproxy.output.text import wrapped
 from netplan_tproxy.system.text import printable
 
 _SIGNS = {OK: "ok", WARN: "warn", FAIL: "FAIL", UNSEEN: "?"}
@@ -21,13 +21,13 @@ def lines(report: Report, style: Style = PLAIN) -> list[str]:
             group = finding.group
             shown.append(style.bold(group))
         sign = _SIGNS[finding.level]
-        first, *rest = wrapped(printable(finding.text), WIDTH - _COLUMN - 2, "")
+        first, *rest = wrapped(printable(finding.text), style.width - _COLUMN - 2, "")
         shown.append(f"  {paint[finding.level](sign)}{' ' * (_COLUMN - len(sign))}{first}")
         shown += [" " * (_COLUMN + 2) + line for line in rest]
         if finding.advice:
-            advice = wrapped(f"→ {printable(finding.advice)}", WIDTH - _COLUMN - 2, "  ")
+            advice = wrapped(f"→ {printable(finding.advice)}", style.width - _COLUMN - 2, "  ")
             shown += [" " * (_COLUMN + 2) + line for line in advice]
-    return [*shown, "", *wrapped(summary(report), WIDTH, "")]
+    return [*shown, "", *wrapped(summary(report), style.width, "")]
 
 
 def summary(report: Report) -> str:

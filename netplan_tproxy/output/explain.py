@@ -37,17 +37,17 @@ _V4 = 96
 
 
 def lines(report: Report, style: Style = PLAIN) -> list[str]:
-    """Return the report in at most 80 columns: connection, questions and answers, outcome."""
-    shown = [style.bold(line) for line in wrapped(_connection(report["connection"]))]
+    """Return the report: connection, questions and answers, outcome."""
+    shown = [style.bold(line) for line in wrapped(_connection(report["connection"]), style.width)]
     rows = [(step["key"] or "address", _answer(step, report)) for step in report["steps"][:-1]]
     last = report["steps"][-1] if report["steps"] else None
     if last is not None and last["outcome"] != "intercepted":
         rows.append((last["key"] or "address", _answer(last, report)))
-    shown += [f"  {cut(row, 78)}" for row in columns(rows)]
+    shown += [f"  {cut(row, style.width - 2)}" for row in columns(rows)]
     paint = {"intercepted": style.ok, "refused": style.fail, "lost": style.fail}.get(
         report["outcome"], style.warn
     )
-    shown += [paint(line) for line in wrapped(_end(report))]
+    shown += [paint(line) for line in wrapped(_end(report), style.width)]
     shown += _places(report, style)
     return shown
 
@@ -127,7 +127,7 @@ def _places(report: Report, style: Style) -> Iterator[str]:
             if place["line"] is None:
                 where = "by default"
             text = printable(f"  {where}: {place['key']}: {clipped(place['text'])}")
-            yield from map(style.dim, wrapped(text))
+            yield from map(style.dim, wrapped(text, style.width))
     elif report["outcome"] in {
         "not_watched",
         "unconfigured",

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from netplan_tproxy.output import plan as plan_text
+from netplan_tproxy.output.screen import Line
 from netplan_tproxy.output.style import PLAIN, Style
 from netplan_tproxy.output.text import ago, columns, cut, moment, rate, size, wrapped
 from netplan_tproxy.system.text import printable
@@ -18,27 +19,64 @@ _DOWN = {
     "bypass": "new connections and datagrams go out directly",
 }
 _RIGHT = frozenset({0, 1, 2})
+# What is cut of a screen that is too small: the higher the sooner.
+_NEVER, _PROXY, _DIFFERENCE, _INTERFACE, _FASTPATH, _COUNTERS, _FLOWS, _BLANK, _PROGRAMS = (
+    0, 1, 2, 3, 4, 4, 6, 7, 8,
+)  # fmt: skip
+_TOGETHER = 5
 _MOST_PROCESSES = 3
 
 
 def lines(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> list[str]:
-    """Return the report in at most 80 columns; ``verbose``: with each intercepted connection."""
+    """Return the report; ``verbose``: with each intercepted connection."""
+    return [line.text for line in ranked(report, style, verbose=verbose)]
+
+
+def ranked(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> list[Line]:
+    """Return the same for a screen, on which not all may have room.
+
+    Never cut: the head, the number of connections, whether it has drifted.
+    """
     if not report["set_up"]:
-        return [NOTHING]
-    parts = (
-        _head(report, style),
-        *(_interface(one, style) for one in report["interfaces"]),
-        _listeners(report, style),
-        flow_lines(report["flows"], style, verbose=verbose),
-        _fastpath(report["fastpath"], style),
-        _drift(report["drift"], style),
-    )
-    shown: list[str] = []
-    for part in parts:
-        block = list(part)
+        return [Line(NOTHING)]
+    blocks = [
+        _ranks(_head(report, style), _NEVER),
+        *(_ranked_interface(one, style) for one in report["interfaces"]),
+        _ranks(_listeners(report, style), _PROXY),
+        _ranks(flow_lines(report["flows"], style, verbose=verbose), _FLOWS, kept=2),
+        _ranks(_fastpath(report["fastpath"], style), _FASTPATH),
+        _ranked_drift(list(_drift(report["drift"], style))),
+    ]
+    shown: list[Line] = []
+    for block in blocks:
         if block:
-            shown += [*([""] if shown else []), *block]
-    return shown
+            shown += [*([Line("", _BLANK)] if shown else []), *block]
+    return [Line(piece, one.rank) for one in shown for piece in wrapped(one.text, style.width)]
+
+
+def _ranks(lines: Iterable[str], rank: int, *, kept: int = 0) -> list[Line]:
+    """Rank the lines of a block; the first ``kept`` are never cut."""
+    return [Line(text, _NEVER if at < kept else rank) for at, text in enumerate(lines)]
+
+
+def _ranked_interface(one: Report, style: Style) -> list[Line]:
+    heading, *rest = _interface(one, style)
+    programs = len(one["programs"])
+    counters = [
+        Line(text, min(_COUNTERS + at // _TOGETHER, _FLOWS))
+        for at, text in enumerate(rest[programs:])
+    ]
+    heads = _PROGRAMS if one["name"] == "lo" else _INTERFACE
+    return [Line(heading, heads), *_ranks(rest[:programs], _PROGRAMS), *counters]
+
+
+def _ranked_drift(lines: Sequence[str]) -> list[Line]:
+    """Rank the difference: that there is one, and how great it is, is never cut."""
+    short = len(lines) <= 3  # noqa: PLR2004 - heading, one line or two of what is so
+    inner = _NEVER if short else _DIFFERENCE
+    return [
+        Line(text, inner if 0 < at < len(lines) - 1 else _NEVER) for at, text in enumerate(lines)
+    ]
 
 
 def _head(report: Report, style: Style) -> Iterator[str]:
@@ -46,7 +84,7 @@ def _head(report: Report, style: Style) -> Iterator[str]:
     if site is None:
         yield style.warn("set up, but which site file it came of is not on record")
     else:
-        yield style.bold(cut(printable(f"site {site['name']}: {site['file']}")))
+        yield style.bold(cut(printable(f"site {site['name']}: {site['file']}"), style.width))
         yield f"  applied {moment(site['at'])}, {ago(site['age'])} ago"
     if report["pending_seconds"] is not None:
         yield style.warn(f"  goes back in {report['pending_seconds']:.0f} s unless confirmed")
@@ -127,7 +165,7 @@ def flow_lines(flows: Report, style: Style, *, verbose: bool) -> Iterator[str]:
         (one["client"], "→", one["destination"], processes(one["processes"]))
         for one in flows["listed"]
     ]
-    yield from (cut(f"    {row}") for row in columns(rows))
+    yield from (cut(f"    {row}", style.width) for row in columns(rows))
     more = flows["tcp"] - len(flows["listed"])
     if more > 0:
         yield style.dim(f"    and {more} more")
@@ -159,19 +197,19 @@ def _drift(drift: Report | None, style: Style) -> Iterator[str]:
         return
     yield style.bold("drift")
     if drift["why"]:
-        yield from map(style.warn, wrapped(f"  {printable(drift['why'])}"))
+        yield from map(style.warn, wrapped(f"  {printable(drift['why'])}", style.width))
         if drift["against"] == "nothing":
             yield style.warn("  and what was applied is not on record: not known")
             return
         yield "  compared with what was applied instead:"
     differing = sum(drift["counts"].values())
     if not differing and not drift["conflicts"]:
-        file = cut(printable(drift["file"]), 50)
+        file = cut(printable(drift["file"]), max(style.width - 30, 1))
         what = "it was when it was applied" if drift["why"] else f"{file} says"
         yield f"  {style.ok('none')}: the kernel is as {what}"
         return
     for conflict in drift["conflicts"]:
-        yield from map(style.fail, wrapped(f"  {conflict}"))
+        yield from map(style.fail, wrapped(f"  {conflict}", style.width))
     if differing:
-        for line in plan_text.lines({**drift, "present": [], "kept": []}, style):
+        for line in plan_text.lines({**drift, "present": [], "kept": []}, style.inset(2)):
             yield f"  {line}".rstrip()

@@ -1,4 +1,4 @@
-"""Text for a terminal of 80 columns: wrapped lines, columns, numbers, times. Pure."""
+"""Text for a terminal: wrapped lines, columns, numbers, times. Pure."""
 
 from __future__ import annotations
 
@@ -6,25 +6,35 @@ import re
 import time
 from collections.abc import Sequence
 
-WIDTH = 80
 _INDENT = "    "
 _MINUTE, _HOUR, _DAY = 60, 3600, 86400
+_SGR = re.compile(r"\033\[\d+m")
 _UNITS = ("B", "KiB", "MiB", "GiB", "TiB", "PiB")
 _STEP = 1024
 _TEN = 10
 
 
-def wrapped(text: str, width: int = WIDTH, indent: str = _INDENT) -> list[str]:
-    """Break a line at spaces so that it fits ``width``; a word that is longer gets a line."""
+def wrapped(text: str, width: int, indent: str = _INDENT) -> list[str]:
+    """Break a line at spaces so that it fits ``width``; a word that is longer gets a line.
+
+    Colours take no room.
+    """
+    if len(text) <= width:
+        return [text.rstrip()]
     lines = []
     line = ""
     for word in re.findall(r"\s*\S+", text):
-        if line.strip() and len(line) + len(word) > width:
+        if line.strip() and visible(line) + visible(word) > width:
             lines.append(line)
             line = indent + word.lstrip()
         else:
             line += word
     return [*lines, line]
+
+
+def visible(text: str) -> int:
+    """Return how many columns a text takes on a terminal."""
+    return len(_SGR.sub("", text))
 
 
 def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) -> list[str]:
@@ -41,9 +51,23 @@ def columns(rows: Sequence[Sequence[str]], right: frozenset[int] = frozenset()) 
     ]
 
 
-def cut(text: str, width: int = WIDTH) -> str:
+def cut(text: str, width: int) -> str:
     """Cut a line to ``width`` characters, with an ellipsis where it was cut."""
     return text if len(text) <= width else text[: width - 1] + "…"
+
+
+def clip(text: str, width: int) -> str:
+    """Cut a line, which may be coloured, to ``width`` columns; the colours are ended."""
+    if visible(text) <= width:
+        return text
+    room, parts = width - 1, []
+    for piece in re.split(f"({_SGR.pattern})", text):
+        if _SGR.fullmatch(piece):
+            parts.append(piece)
+        else:
+            parts.append(piece[:room])
+            room -= len(parts[-1])
+    return f"{''.join(parts)}…"
 
 
 def ago(seconds: float) -> str:

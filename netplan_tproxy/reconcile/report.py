@@ -5,12 +5,11 @@ from __future__ import annotations
 import time
 from collections import Counter
 from collections.abc import Mapping
-from datetime import UTC, datetime
 from typing import Any
 
 from netplan_tproxy.resource.values import Change, Plan, Resource
 from netplan_tproxy.state.pending import Pending
-from netplan_tproxy.system.text import printable
+from netplan_tproxy.system.text import printable, rfc3339
 
 Report = Mapping[str, Any]
 
@@ -38,10 +37,11 @@ def plan_report(plan: Plan) -> dict[str, Any]:
 
 def pending_report(pending: Pending) -> dict[str, Any]:
     """Give what awaits its confirmation as JSON values; ``deadline`` as in RFC 3339."""
-    deadline = datetime.fromtimestamp(time.time() + pending.left, tz=UTC)
+    at = time.time() + pending.left
     return {
         "run": pending.run,
-        "deadline": deadline.isoformat(timespec="seconds").replace("+00:00", "Z"),
+        "at": at,
+        "deadline": rfc3339(at),
         "seconds": round(pending.left, 1),
     }
 

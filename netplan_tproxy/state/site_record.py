@@ -14,6 +14,7 @@ from typing import Any
 
 from netplan_tproxy.site.model import AF_INET, AF_INET6, Mark, Policy, Prefix, Rule, Site
 from netplan_tproxy.site.sections.networks import is_mapped, written
+from netplan_tproxy.system.text import rfc3339
 
 MOST_LISTED = 64
 MOST_ITEMS = 2000
@@ -185,8 +186,10 @@ def diff_report(before: SiteRecord | None, after: SiteRecord | None) -> dict[str
     found = []
     for key in dict.fromkeys([*new, *old]):
         was, is_ = Counter(old.get(key, ())), Counter(new.get(key, ()))
-        found += [{"sign": "-", "key": key, "value": text} for text in (was - is_).elements()]
-        found += [{"sign": "+", "key": key, "value": text} for text in (is_ - was).elements()]
+        found += [
+            {"action": "remove", "key": key, "value": text} for text in (was - is_).elements()
+        ]
+        found += [{"action": "add", "key": key, "value": text} for text in (is_ - was).elements()]
     return {"applied": _named(before), "file": _named(after), "keys": found}
 
 
@@ -198,4 +201,8 @@ def _by_key(which: SiteRecord | None) -> dict[str, list[str]]:
 
 
 def _named(which: SiteRecord | None) -> dict[str, Any] | None:
-    return {"site": which.name, "file": which.source, "at": which.at or None} if which else None
+    if which is None:
+        return None
+    at = which.at or None
+    when = None if at is None else rfc3339(at)
+    return {"site": which.name, "file": which.source, "at": at, "time": when}

@@ -1,8 +1,16 @@
-"""Foreign text for a terminal: printable, quoted, clipped. Pure."""
+"""Foreign text for a terminal: printable, quoted, clipped; times. Pure."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime
+
 SHOWN_LENGTH = 60
+
+
+def rfc3339(at: float) -> str:
+    """Return a time, given in seconds since 1970, as RFC 3339 has it: ``2026-01-31T12:00:00Z``."""
+    when = datetime.fromtimestamp(at, tz=UTC).isoformat(timespec="seconds")
+    return when.replace("+00:00", "Z")
 
 
 def printable(text: str) -> str:

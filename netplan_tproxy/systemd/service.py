@@ -28,12 +28,13 @@ UNIT_PATH = f"etc/systemd/system/{UNIT}"
 NETWORKD_PATH = "etc/systemd/networkd.conf.d/60-netplan-tproxy.conf"
 _DATA = Path(__file__).parent / "data"
 _SIGN = re.compile(r"# Written by tproxy-apply --install-service, sha256 ([0-9a-f]{64})\n")
-ADD, CHANGE, KEEP = "+", "~", "="
+ADD, CHANGE, KEEP = "add", "change", "keep"
+_SIGNS = {ADD: "+", CHANGE: "~", KEEP: "="}
 
 
 @dataclass(frozen=True)
 class File:
-    """A file; ``action`` is + (written), ~ (replaced) or = (already right).
+    """A file; ``action`` is add (written), change (replaced) or keep (already right).
 
     ``kept_as``: the path at which a file that was not ours is kept.
     """
@@ -52,7 +53,8 @@ class Installed:
 
     def as_json(self) -> dict[str, Any]:
         """Return the body of the JSON document."""
-        return {"files": [asdict(file) for file in self.files], "next": list(self.following)}
+        files = [{**asdict(file), "kept_as": file.kept_as or None} for file in self.files]
+        return {"files": files, "next": list(self.following)}
 
 
 def lines(done: Installed) -> list[str]:
@@ -60,7 +62,7 @@ def lines(done: Installed) -> list[str]:
     shown = []
     for file in done.files:
         kept = f" (what was there is kept as {file.kept_as})" if file.kept_as else ""
-        shown.append(f"{file.action} {file.path}{kept}")
+        shown.append(f"{_SIGNS[file.action]} {file.path}{kept}")
     return [*shown, *("now run: " + command for command in done.following)]
 
 

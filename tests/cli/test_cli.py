@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -10,8 +11,10 @@ import pytest
 
 from netplan_tproxy import __version__
 from netplan_tproxy.cli import main as cli
-from netplan_tproxy.cli.arguments import parser
+from netplan_tproxy.cli.arguments import parsed, parser
+from netplan_tproxy.errors import UsageError
 from tests.lab.effort import is_done_within
+from tests.lab.host import Host, unchanged
 from tests.lab.patience import LONG
 from tests.paths import ROOT
 
@@ -67,13 +70,111 @@ def test_help_and_version_need_neither_root_nor_a_second() -> None:
         ["--state-dir"],
     ],
 )
-def test_a_wrong_command_line_exits_64_with_the_usage(
+def test_a_wrong_command_line_exits_64_with_one_line(
     capsys: pytest.CaptureFixture[str], arguments: list[str]
 ) -> None:
     code, out, err = outcome(capsys, *arguments)
     assert (code, out) == (64, "")
-    assert err.startswith("usage: tproxy-apply ")
-    assert err.splitlines()[-1].startswith("tproxy-apply: ")
+    assert err.startswith("tproxy-apply: ")
+    assert err.count("\n") == 1
+    said = json.loads(outcome(capsys, "--json", *arguments)[1])
+    assert (said["mode"], said["exit"]) == ("usage", 64)
+    assert said["errors"] == [
+        {"code": "usage", "message": err.removeprefix("tproxy-apply: ").rstrip("\n")}
+    ]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "line"),
+    [
+        (["--chekc"], "there is no option --chekc: did you mean --check?"),
+        (["--dry"], "there is no option --dry: did you mean --dry-run?"),
+        (["--sorce=1.1.1.1"], "there is no option --sorce: did you mean --source?"),
+        (["-x"], "there is no option -x: --help lists those there are"),
+        (["--zzz"], "there is no option --zzz: --help lists those there are"),
+        (["a", "b"], "b: one argument too many, as a run takes one site file"),
+        (["--state-dir"], "--state-dir needs a value"),
+        (["--confirm", "0"], "--confirm: '0' is not a number of seconds from 1 to 86400"),
+        (["--check", "--dry-run"], "--dry-run does not go with --check"),
+        (["--detach"], "--detach does nothing without --confirm"),
+        (["--destroy", "--adopt"], "--adopt does nothing with --destroy"),
+        (
+            ["--dry-run", "--from", "wan0"],
+            "--from does nothing with --dry-run: it goes with --explain",
+        ),
+        (
+            ["--check", "--root", "/x"],
+            "--root does nothing with --check: it goes with --install-service",
+        ),
+        (
+            ["--status", "--adopt"],
+            (
+                "--adopt does nothing with --status: it goes with an apply, --dry-run, --check, "
+                "--rollback and --install-service"
+            ),
+        ),
+        (["--watch"], "--watch does nothing with an apply: it goes with --status"),
+        (["--mark", "0"], "--mark does nothing with an apply: it goes with --explain"),
+    ],
+)
+def test_the_line_says_what_is_wrong_and_what_is_meant(
+    capsys: pytest.CaptureFixture[str], arguments: list[str], line: str
+) -> None:
+    assert outcome(capsys, *arguments) == (64, "", f"tproxy-apply: {line}\n")
+
+
+VALUES = {
+    "--confirm": "5", "--probe": "true", "--state-dir": "/x", "--lock-timeout": "5",
+    "--watch": "5", "--from": "wan0", "--source": "1.1.1.1", "--user": "root",
+    "--cgroup": "/", "--mark": "1", "--root": "/x",
+}  # fmt: skip
+MODES = ["", "--dry-run", "--check", "--commit", "--rollback", "--status", "--explain=1.1.1.1:80",
+         "--doctor", "--install-service", "--completion=bash"]  # fmt: skip
+EVERYWHERE = {"--help", "--version", "--color", "--verbose"}
+OPTIONS = sorted(
+    {action.option_strings[-1] for action in parser()._actions if action.option_strings}
+    - {mode.partition("=")[0] for mode in MODES}
+    - EVERYWHERE
+)
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_every_option_is_refused_in_some_modes_and_does_something_in_others(option: str) -> None:
+    allowed = []
+    for mode in MODES:
+        words = [*([mode] if mode else []), option, *([VALUES[option]] if option in VALUES else [])]
+        extra = ["--confirm", "5"] if option == "--detach" and not mode else []
+        try:
+            parsed([*words, *extra])
+        except UsageError as wrong:
+            assert option in str(wrong)  # noqa: PT017 - some modes take it
+        else:
+            allowed.append(mode)
+    assert 0 < len(allowed) < len(MODES)
+
+
+@pytest.mark.lab
+@pytest.mark.bpf
+def test_destroy_takes_away_what_the_named_file_describes_and_nothing_else(
+    host: Host, tmp_path: Path
+) -> None:
+    other, same = tmp_path / "other.yaml", tmp_path / "same.yaml"
+    other.write_text(SITE.replace("9040", "9041"))
+    same.write_text(SITE)
+    assert host.run("--destroy", str(other)).out == ["no changes"]
+    host.applied()
+    with unchanged(host.stare):
+        for options in ([], ["--dry-run"], ["--check"]):
+            done = host.run("--destroy", str(other), *options)
+            assert (done.code, done.out, done.err.count("\n")) == (6, [], 1)
+            assert str(other) in done.err
+            assert str(host.site) in done.err
+        assert host.run("--destroy", str(tmp_path / "none.yaml")).code == 65
+    assert host.run("--destroy", str(same)).code == 0
+    host.applied()
+    host.site.unlink()
+    assert host.run("--destroy", str(host.site)).code == 0
+    assert host.destroyed().out == ["no changes"]
 
 
 def test_a_wrong_site_file_exits_65_and_points_at_it(

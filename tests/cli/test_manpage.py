@@ -8,8 +8,9 @@ import subprocess
 import pytest
 
 from netplan_tproxy import errors
-from netplan_tproxy.cli.arguments import EX_USAGE
 from netplan_tproxy.cli.manpage import page, parsers
+from netplan_tproxy.commands.options import UNHEARD
+from netplan_tproxy.errors import UsageError
 from tests.paths import DOCS
 
 NAMES = ("tproxy-apply", "tproxy-relay")
@@ -75,8 +76,8 @@ def test_every_exit_code_of_an_error_stands_in_it() -> None:
     kinds = [getattr(errors, kind) for kind in dir(errors) if kind.endswith("Error")]
     listed = codes("tproxy-apply")
     assert {kind.exit_code for kind in kinds} <= listed
-    assert {0, 2, EX_USAGE} <= listed
+    assert {0, 2, UNHEARD} <= listed
 
 
 def test_every_exit_code_of_the_relay_stands_in_it() -> None:
-    assert codes("tproxy-relay") == {0, 1, EX_USAGE}
+    assert codes("tproxy-relay") == {0, 1, UsageError.exit_code}

@@ -58,7 +58,7 @@ def test_it_says_so_to_people(host: Host) -> None:
     command, option, run = done.out[-1].split()
     assert (command, option) == ("tproxy-apply", "--commit")
     assert host.run("--commit", run).out == ["confirmed"]
-    assert host.apply("--check").code == 0
+    assert host.apply("--check").is_as_the_file_says
 
 
 def test_another_run_is_not_confirmed_and_not_taken_back(host: Host, run: str) -> None:
@@ -74,7 +74,7 @@ def test_what_was_confirmed_awaits_nothing(host: Host, run: str) -> None:
     for option in ("--commit", "--rollback"):
         assert host.run(option, run).code == 7
         assert host.run(option).code == 7
-    assert host.apply("--check").code == 0
+    assert host.apply("--check").is_as_the_file_says
 
 
 def test_what_has_gone_back_can_not_be_confirmed(host: Host) -> None:

@@ -55,4 +55,4 @@ def test_the_exit_codes_are_those_of_the_errors() -> None:
         if isinstance(kind, type) and issubclass(kind, errors.TproxyError)
     }
     assert known <= listed
-    assert listed - known == {0, 2, 64}
+    assert listed - known == {0, 2, 10}

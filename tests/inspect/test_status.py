@@ -15,7 +15,6 @@ from netplan_tproxy.inspect import status
 from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.kinds import all_kinds
 from netplan_tproxy.output import status as status_text
-from netplan_tproxy.output import text as tables
 from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.state.state import State
 from tests.datapath import support
@@ -66,7 +65,7 @@ def test_nothing_set_up_is_said_and_no_error(host: Host) -> None:
 def test_looking_touches_nothing(host: Host) -> None:
     host.applied()
     with unchanged(host.stare_at_times):
-        assert host.run("--status", str(host.site)).code == 0
+        assert host.run("--status", str(host.site)).is_as_the_file_says
         assert host.run("--explain", "1.1.1.1:80").code == 0
 
 
@@ -191,10 +190,11 @@ def test_drift_is_that_of_check(host: Host) -> None:
     host.applied()
     assert any(line.startswith("  none: the kernel is as /") for line in host.run("--status").out)
     host.sh("ip rule del priority 1000", "tc filter del dev wan0 egress")
-    checked = [line for line in host.apply("--check").out if not line.startswith("! ")]
-    shown = host.run("--status").out
-    begin = shown.index("drift") + 1
-    assert [line.strip() for line in shown[begin:]] == [line.strip() for line in checked]
+    checked, done = host.apply("--check"), host.run("--status")
+    assert (checked.code, done.code) == (2, 2)
+    drift = [line.strip() for line in done.out[done.out.index("drift") + 1 :]]
+    assert drift == [line.strip() for line in checked.out][-len(drift) :]
+    assert sum(line.startswith("+ ") for line in drift) == 2
 
 
 @pytest.mark.parametrize("spoil", ["version: 1\n", None])
@@ -208,7 +208,7 @@ def test_without_a_file_to_compare_with_it_is_what_was_applied(
     host.sh("ip rule del priority 1000")
     done = host.run("--status")
     shown = "\n".join(done.out)
-    assert done.code == 0
+    assert done.code == 2
     assert "compared with what was applied instead:" in shown
     assert "  + rule 1000: fwmark 0x1/0x1 lookup 100" in done.out
     assert done.out[-1] == "  1 to add, 0 to change, 0 to remove"
@@ -269,10 +269,42 @@ def test_the_record_of_a_change_that_was_rolled_back_is_the_old_one(host: Host) 
     assert read(host)["site"]["name"] == "old"
 
 
-def test_any_status_fits_80_columns(host: Host) -> None:
+def test_the_exit_code_says_whether_it_is_as_the_file_says_and_whether_somebody_listens(
+    host: Host,
+) -> None:
+    assert host.run("--status", str(host.site)).code == 2
+    host.applied()
+    assert (host.run("--status").code, host.apply("--check").code) == (10, 10)
+    with listening(host):
+        assert (host.run("--status").code, host.apply("--check").code) == (0, 0)
+        host.write("version: 1\n")
+        assert host.run("--status").code == 2
+        host.write(SITE)
+        host.sh("ip rule del priority 1000")
+        assert (host.run("--status").code, host.apply("--check").code) == (2, 2)
+    # What an apply would mend comes first.
+    assert (host.run("--status").code, host.apply("--check").code) == (2, 2)
+
+
+def test_check_names_the_listener_that_is_missing(host: Host) -> None:
+    host.applied()
+    nobody, *more = host.apply("--check").out[1:]
+    assert nobody.startswith("! nobody listens on tcp 127.0.0.1:9040: ")
+    assert more == []
+    with listening(host):
+        assert host.apply("--check").out == ["no changes"]
+
+
+@pytest.mark.parametrize("width", [40, 80, 200])
+def test_any_status_fits_its_columns(
+    host: Host, width: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("netplan_tproxy.output.style.UNBROKEN", width)
     longest = '{tcp6: {address: "fd00:1111:2222:3333:4444:5555:6666:7777", port: 65535}}'
     host.write(SITE.replace("wan0: {}", "wan0: {}\n  lan0: {}").replace("{port: 9040}", longest))
     host.applied()
     host.sh("ip -6 rule del priority 1000")
-    for line in host.run("--status", "-v").out:
-        assert len(line) <= tables.WIDTH
+    shown = host.run("--status", "-v").out
+    assert len(shown) > 20
+    for line in shown:
+        assert len(line) <= width or " " not in line.strip()

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from netplan_tproxy.cli import main as cli
+from netplan_tproxy.commands.options import UNHEARD
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.kernel.bpf.maps import keys, lookup, map_info, open_pinned
 from netplan_tproxy.kernel.host.netns import netns_cookie
@@ -26,8 +27,14 @@ if TYPE_CHECKING:
 SITE = "version: 1\ninterfaces:\n  wan0: {}\nproxy: {port: 9040}\n"
 STATE = Path(DEFAULT_STATE)
 _LOADED = re.compile(r" load_time \d+")
+_DONE = re.compile(r"(applied|taken away|put back) in \d+\.\d s")
 CHANGES = 23
 """How many changes the first apply of ``SITE`` makes."""
+
+
+def plan_of(lines: list[str]) -> list[str]:
+    """All but the line that says that it is done, and how long it took."""
+    return [line for line in lines if not _DONE.fullmatch(line)]
 
 
 class Run(NamedTuple):
@@ -38,11 +45,20 @@ class Run(NamedTuple):
     err: str
 
     @property
+    def plan(self) -> list[str]:
+        """What it says, but for the line that it is done."""
+        return plan_of(self.out)
+
+    @property
     def total(self) -> int:
-        """How many changes its last line says that there are."""
-        return sum(
-            int(number) for number in re.findall(r"(\d+) to (?:add|change|remove)", self.out[-1])
-        )
+        """How many changes the last line of its plan says that there are."""
+        counted = re.findall(r"(\d+) to (?:add|change|remove)", self.plan[-1])
+        return sum(map(int, counted))
+
+    @property
+    def is_as_the_file_says(self) -> bool:
+        """Whether a ``--check`` says so; that nobody listens is another matter."""
+        return self.code in {0, UNHEARD}
 
     @property
     def changes(self) -> list[str]:

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 def test_every_change_is_logged_and_the_plan_stays_on_standard_output(host: Host) -> None:
     quiet = host.spawn(str(host.site), "--dry-run", "-v")
     done = host.spawn(str(host.site), "-v")
-    assert done.out == quiet.out
+    assert done.plan == quiet.plan
     logged = [line.partition(" ms  ")[2] for line in done.err.splitlines()]
     changes = [line for line in quiet.out if line[:2] in {"+ ", "~ ", "- "}]
     assert sorted(line for line in logged if not line.startswith(" ")) == sorted(changes)

@@ -18,6 +18,7 @@ from netplan_tproxy.kinds.set import Set
 from netplan_tproxy.kinds.sysctl import Sysctl
 from netplan_tproxy.output import plan as render
 from netplan_tproxy.output.style import Style
+from netplan_tproxy.reconcile.report import SIGNS
 from netplan_tproxy.resource.values import Change, Plan
 from netplan_tproxy.site.load import parse
 from netplan_tproxy.site.model import Listener, Mark
@@ -31,7 +32,12 @@ if TYPE_CHECKING:
 devices = st.sampled_from(["lo", "wan0", "lan0", "a-long-name-15b"])
 KINDS: tuple[st.SearchStrategy[Resource], ...] = (
     st.builds(Qdisc, devices, st.sampled_from(["clsact", "ingress"])),
-    st.builds(Filter, devices, st.sampled_from(["ingress", "egress"]), st.just("wan_egress@1")),
+    st.builds(
+        Filter,
+        devices,
+        st.sampled_from(["ingress", "egress"]),
+        st.sampled_from([f"wan_egress@{'1' * 12}", f"wan_egress@{'2' * 12}", "bpf theirs"]),
+    ),
     st.builds(Set, st.just("0" * 16), st.booleans(), st.just("bypass.to"), st.integers(0, 99)),
     st.builds(Sysctl, st.just("net/ipv4/conf/a-long-name-15b/accept_local"), st.text("01 ")),
     st.builds(Rule, st.just(2), st.integers(0, 9), st.just(1), st.just(1), st.just(100)),
@@ -75,13 +81,14 @@ def test_maps_programs_and_sets_are_one_line_for_each_sign_and_the_rest_is_as_it
 ) -> None:
     brief = render.plan_lines(plan)
     inner = [one for one in plan.changes if one.id.kind in {"map", "program", "set"}]
-    folded = [line for line in brief if re.match(r"[+~-] datapath: ", line)]
+    folded = [line for line in brief if re.match(r"[+~-] \d+ BPF programs and maps ", line)]
     assert len(folded) <= 3
-    told = sum(int(number) for line in folded for number in re.findall(r"(\d+) [mps]", line))
+    told = sum(int(line.split()[1]) for line in folded)
     alone = [line for line in brief if re.match(r"[+~-] (map|program|set)\b", line)]
     assert told + len(alone) == len(inner)
+    assert not re.search(r"@[0-9a-f]{8}|set [0-9a-f]{8}", "\n".join(brief))
     outer = Plan(tuple(one for one in plan.changes if one not in inner), plan.satisfied, plan.kept)
-    kept = [line for line in render.plan_lines(outer, whole=True)[:-1] if line[:1] in "+~-="]
+    kept = [line for line in render.plan_lines(outer)[:-1] if line[:1] in "+~-="]
     assert all(line in brief for line in kept)
     assert brief[-1] == render.plan_lines(plan, whole=True)[-1]
 
@@ -142,7 +149,32 @@ def test_of_an_update_the_parts_that_differ_are_shown() -> None:
         "~ config: udp to 127.0.0.1:9040 → udp to 127.0.0.1:9041"
     )
     assert shown_change(config(9040), config(9040, Mark(4, 4))) == (
-        "~ config: none → bypass mark 0x4/0x4"
+        "~ config: now also bypass mark 0x4/0x4"
+    )
+
+
+def test_what_differs_in_its_digest_alone_is_new_and_with_v_one_sees_how() -> None:
+    before, after = (Filter("wan0", "egress", f"wan_egress@{digit * 12}") for digit in "12")
+    assert shown_change(before, after) == "wan0:"
+    shown = [
+        render.plan_lines(Plan(changes=(Change(before, after),)), whole=whole)[1]
+        for whole in (False, True)
+    ]
+    assert shown == [
+        "~ filter wan0 egress: new wan_egress",
+        f"~ filter wan0 egress: wan_egress@{'1' * 12} → wan_egress@{'2' * 12}",
+    ]
+
+
+def test_of_a_set_that_goes_nothing_else_is_said() -> None:
+    def config(**sets: int) -> Config:
+        listeners = (Listener("127.0.0.1", 9040), None, None, None)
+        return Config(ConfigValue(SetIds(**sets), Mark(1, 1), (Mark(2, 2),), listeners, 1).pack())
+
+    assert shown_change(config(ports=7), config()) == "~ config: no longer ports set"
+    assert shown_change(config(ports=7), config(ports=8)) == "~ config: new ports set"
+    assert shown_change(config(ports=7), config(ports=8, bypass_to=9)) == (
+        "~ config: new ports set; now also bypass to set"
     )
 
 
@@ -169,7 +201,7 @@ def record(text: str) -> SiteRecord:
 
 def signed(before: SiteRecord | None, after: SiteRecord | None) -> list[str]:
     keys = diff_report(before, after)["keys"]
-    return [f"{one['sign']} {one['key']}: {one['value']}" for one in keys]
+    return [f"{SIGNS[one['action']]} {one['key']}: {one['value']}" for one in keys]
 
 
 def test_a_file_differs_from_itself_in_nothing_and_from_none_in_all() -> None:
@@ -228,14 +260,18 @@ def test_diff_shows_what_the_file_says_otherwise_than_the_one_applied(host: Host
     before = host.stare()
     host.write(SITE.replace("9040", "9050"))
     shown = host.apply("--dry-run", "--diff").out
-    assert shown[1:3] == [
+    assert shown[:2] == [
+        "new: TCP leaving wan0 → 127.0.0.1:9050",
+        "no longer: TCP leaving wan0 → 127.0.0.1:9040",
+    ]
+    assert shown[3:5] == [
         "~ config: tcp to 127.0.0.1:9040 → tcp to 127.0.0.1:9050",
         "0 to add, 1 to change, 0 to remove",
     ]
     assert shown[-2:] == ["- proxy.tcp.port: 9040", "+ proxy.tcp.port: 9050"]
     assert host.stare() == before
     host.applied()
-    assert host.apply("--check", "--diff").out[-1] == "the file says what was applied last"
+    assert host.apply("--check", "--diff").out[-2] == "the file says what was applied last"
 
 
 @pytest.mark.lab
@@ -245,7 +281,8 @@ def test_diff_tells_a_changed_file_from_a_changed_kernel(host: Host) -> None:
     host.sh("ip rule del priority 1000")
     done = host.apply("--check", "--diff")
     assert done.code == 2
-    assert done.out[1].startswith("+ rule 1000: ")
+    assert done.out[0] == "TCP leaving wan0 → 127.0.0.1:9040"
+    assert done.out[2].startswith("+ rule 1000: ")
     assert done.out[-1] == "the file says what was applied last"
 
 

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import fcntl
 import io
 import os
 import pty
 import re
+import struct
+import termios
 
 import pytest
 
@@ -59,13 +62,48 @@ def test_a_closed_stream_is_no_terminal() -> None:
     stream.close()
 
 
+@pytest.mark.parametrize(
+    ("columns", "width"),
+    [("60", 60), ("200", 200), ("500", 200), ("10", 40), ("0", 132), ("", 132), ("wide", 132)],
+)
+def test_lines_are_as_wide_as_the_terminal_or_columns_within_bounds(
+    columns: str, width: int
+) -> None:
+    master, slave = pty.openpty()
+    with os.fdopen(slave, "w") as file:
+        style = wanted("auto", file, {"COLUMNS": columns})
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 132, 0, 0))
+        assert style.width == width
+        assert style.inset(2).width == width - 2
+        fcntl.ioctl(master, termios.TIOCSWINSZ, struct.pack("HHHH", 40, 70, 0, 0))
+        assert style.width == (width if width != 132 else 70)
+    assert style.width == (width if width != 132 else 80)
+    os.close(master)
+
+
+def test_into_a_pipe_or_a_file_no_line_is_broken() -> None:
+    style = wanted("always", io.StringIO(), {"COLUMNS": "60"})
+    line = " ".join(["word"] * 1000)
+    assert tables.wrapped(line, style.width) == [line]
+
+
+def test_colours_take_no_room_and_are_not_cut_in_two() -> None:
+    style = Style(on=True)
+    line = f"one {style.ok('two')} three"
+    assert tables.wrapped(line, 13) == [line]
+    assert tables.visible(line) == 13
+    assert SGR.sub("", tables.clip(line, 9)) == "one two …"
+    assert tables.clip(line, 9).count("\033") == 2
+    assert tables.clip(line, 13) == line
+
+
 def test_a_line_is_broken_at_blanks_and_loses_nothing() -> None:
     text = "+ config: " + ", ".join(f"bypass mark {number:#x}/0xff" for number in range(20))
-    found = tables.wrapped(text)
-    assert all(len(line) <= tables.WIDTH for line in found)
+    found = tables.wrapped(text, 80)
+    assert all(len(line) <= 80 for line in found)
     assert " ".join(line.strip() for line in found) == text
-    assert tables.wrapped("x" * 200) == ["x" * 200]
-    assert tables.wrapped("") == [""]
+    assert tables.wrapped("x" * 200, 80) == ["x" * 200]
+    assert tables.wrapped("", 80) == [""]
 
 
 def test_cells_are_aligned_and_lines_end_with_text() -> None:

@@ -17,6 +17,7 @@ from netplan_tproxy.cli import main as cli
 from netplan_tproxy.site.model import Policy, Ports, Prefix
 from tests.datapath.support import Applied
 from tests.lab import Lab
+from tests.lab.host import plan_of
 from tests.policy import probes
 from tests.policy.probes import SOURCES, Probe, TransparentProxy
 
@@ -113,11 +114,11 @@ class PolicyHost(Applied):
         return Run(code, out.getvalue().splitlines(), err.getvalue())
 
     def applied(self, policy: Policy, *, to_file: str = "") -> list[str]:
-        """An apply that must succeed; its lines."""
+        """An apply that must succeed; the lines of its plan."""
         done = self.run(policy, to_file=to_file)
         if (done.code, done.err) != (0, ""):
             raise AssertionError(f"exit {done.code}: {done.err}")
-        return done.out
+        return plan_of(done.out)
 
     def outcome(self, probe: Probe) -> str:
         return probes.outcome(self, probe, self.proxy)

@@ -84,8 +84,9 @@ def test_a_set_that_was_tampered_with_is_noticed_and_repaired(
         "~ set bypass.to: not what the programs find → 1 prefixes",
         "0 to add, 1 to change, 0 to remove",
     ]
-    assert host.run(NAMED, "--check")[:2] == (2, shown)
-    assert host.applied(NAMED) == shown
+    code, out, _ = host.run(NAMED, "--check")
+    assert (code, out[-2:]) == (2, shown)
+    assert host.applied(NAMED)[-2:] == shown
     assert host.run(NAMED, "--check")[:2] == (0, ["no changes"])
     assert host.outcome(PROBE) == "bypass_to"
 

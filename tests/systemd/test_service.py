@@ -257,5 +257,5 @@ def test_what_is_next_on_this_host_fits_what_was_changed(tmp_path: Path) -> None
 def test_the_report_is_json(tmp_path: Path) -> None:
     done = service.install(str(tmp_path))
     body = json.loads(json.dumps(done.as_json()))
-    assert [file["action"] for file in body["files"]] == ["+", "+"]
+    assert [file["action"] for file in body["files"]] == ["add", "add"]
     assert body["next"][-1].endswith("enable tproxy-apply.service")

@@ -22,7 +22,7 @@ DRIFT = "ip rule del priority 1000"
 def test_the_second_apply_changes_nothing_and_says_so(host: Host) -> None:
     first = host.applied()
     assert first.total == CHANGES
-    assert first.out[-1] == f"{CHANGES - 1} to add, 1 to change, 0 to remove"
+    assert first.plan[-1] == f"{CHANGES - 1} to add, 1 to change, 0 to remove"
     with unchanged(host.stare):
         assert host.applied().out == ["no changes"]
 
@@ -37,7 +37,7 @@ def test_a_run_with_nothing_to_do_neither_imports_bcc_nor_compiles(
     prefix = ("env", "-u", compiled.FOLDER, f"PYTHONPATH={poison}")
     for options in ([], ["--check"], ["--dry-run"], ["--destroy", "--dry-run"]):
         done = host.spawn(str(host.site), *options, prefix=prefix)
-        assert (done.code, done.err) == (0, "")
+        assert (done.is_as_the_file_says, done.err) == (True, "")
     host.sh("ip rule del priority 1000")
     assert host.spawn(str(host.site), prefix=prefix).code == 0
     assert host.spawn("--destroy", prefix=prefix).code == 0
@@ -77,7 +77,7 @@ def test_looking_touches_nothing(host: Host, option: str) -> None:
     assert not STATE.exists()
     host.applied()
     with unchanged(host.stare_at_times):
-        assert host.apply(option).code == 0
+        assert host.apply(option).is_as_the_file_says
         assert host.run("--destroy", option).code == (2 if option == "--check" else 0)
     host.sh(DRIFT)
     with unchanged(host.stare_at_times):
@@ -87,7 +87,7 @@ def test_looking_touches_nothing(host: Host, option: str) -> None:
 def test_check_exits_2_when_anything_differs_and_0_when_not(host: Host) -> None:
     assert host.apply("--check").code == 2
     host.applied()
-    assert host.apply("--check").code == 0
+    assert host.apply("--check").is_as_the_file_says
     host.sh("sysctl -qw net.ipv4.conf.lo.accept_local=0")
     assert host.apply("--check").code == 2
     host.applied()
@@ -103,7 +103,7 @@ def test_what_dry_run_shows_is_exactly_what_apply_says_and_does(host: Host) -> N
         shown = host.apply("--dry-run")
         assert shown.code == 0
         done = host.applied()
-        assert shown.out == done.out
+        assert shown.plan == done.plan
         assert done.changes
         assert host.applied().out == ["no changes"]
 
@@ -113,8 +113,8 @@ def test_what_dry_run_shows_is_exactly_what_apply_says_and_does(host: Host) -> N
     host.write(SITE.replace("9040", "9041") + "marks: {intercept: 0x4/0x4}\n")
     same()
     shown = host.run("--destroy", "--dry-run")
-    assert shown.out == host.destroyed().out
-    assert shown.out[-1] == f"0 to add, 1 to change, {CHANGES - 1} to remove"
+    assert shown.plan == host.destroyed().plan
+    assert shown.plan[-1] == f"0 to add, 1 to change, {CHANGES - 1} to remove"
 
 
 def test_every_line_of_a_plan_names_an_object_that_then_differs(host: Host) -> None:

@@ -151,7 +151,7 @@ def test_looking_after_a_killed_run_touches_nothing(
     with unchanged(host.stare_at_times):
         assert host.apply("--check").code == 2
         shown = host.apply("--dry-run")
-    assert host.applied().out == shown.out
+    assert host.applied().plan == shown.plan
 
 
 def test_the_lock_of_a_killed_run_is_no_lock(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

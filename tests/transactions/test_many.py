@@ -78,13 +78,13 @@ def test_routes_by_the_thousand_cost_a_few_writes_to_the_disk(
         host.applied()
     host.write(with_routes(TO))
     with counting_syncs(monkeypatch) as many:
-        assert host.applied().out[-1] == f"{MANY} to add, 0 to change, 0 to remove"
+        assert host.applied().plan[-1] == f"{MANY} to add, 0 to change, 0 to remove"
     assert len(routes(host)) == MANY + 1
     assert len(many) < len(few)
     assert host.applied().out == ["no changes"]
     host.write(with_routes(TO[: MANY // 2]))
     with counting_syncs(monkeypatch) as many:
-        assert host.applied().out[-1] == f"0 to add, 0 to change, {MANY // 2} to remove"
+        assert host.applied().plan[-1] == f"0 to add, 0 to change, {MANY // 2} to remove"
     assert len(many) < len(few)
     assert len(routes(host)) == MANY // 2 + 1
     host.destroyed()

@@ -173,6 +173,6 @@ def test_a_sysctl_that_does_not_exist_is_refused(host: Host) -> None:
 
 def test_it_runs_from_any_directory_and_with_closed_descriptors(host: Host) -> None:
     done = host.spawn(str(host.site), prefix=("sh", "-c", 'exec "$@" 2>&- <&-', "sh"))
-    assert (done.code, done.out[-1]) == (0, f"{CHANGES - 1} to add, 1 to change, 0 to remove")
+    assert (done.code, done.plan[-1]) == (0, f"{CHANGES - 1} to add, 1 to change, 0 to remove")
     words = ["env", f"PYTHONPATH={ROOT}", *host.popen_words(str(host.site))]
     assert host.namespace.run(words, cwd="/").stdout == "no changes\n"

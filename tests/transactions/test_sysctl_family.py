@@ -137,7 +137,7 @@ def test_what_the_file_asks_for_holds_whatever_else_is_set(host: Host) -> None:
     assert read(host, "net.ipv4.ip_forward") == "1"
     assert read(host, "net.ipv4.conf.wan0.forwarding") == "0"
     assert read(host, "net.ipv4.conf.lo.forwarding") == "1"
-    assert host.apply("--check").code == 0
+    assert host.apply("--check").is_as_the_file_says
 
 
 def test_it_holds_too_when_the_other_is_put_back(host: Host) -> None:
@@ -148,7 +148,7 @@ def test_it_holds_too_when_the_other_is_put_back(host: Host) -> None:
     assert read(host, "net.ipv4.ip_forward") == "0"
     assert read(host, "net.ipv4.conf.wan0.forwarding") == "1"
     assert read(host, "net.ipv4.conf.lo.forwarding") == "0"
-    assert host.apply("--check").code == 0
+    assert host.apply("--check").is_as_the_file_says
 
 
 def test_the_plan_shows_what_changes_along(host: Host) -> None:

@@ -104,7 +104,7 @@ def test_other_namespaces_other_pins_and_other_rules_are_never_touched(host: Hos
     before = host.look()
     try:
         host.applied()
-        assert host.run("--check", str(host.site)).code == 0
+        assert host.run("--check", str(host.site)).is_as_the_file_says
         host.destroyed()
         assert diff_snapshots(before, host.look()) == []
     finally:
