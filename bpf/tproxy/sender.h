@@ -61,6 +61,7 @@ static __always_inline void fill_own_key(struct flow_key *own, const struct pack
  * it shares its port with others, or is bound to a device above this one (a bond's, say). Then
  * the address tells whose it is, where the kernel tells whose the address is. */
 static __always_inline bool is_of_other_namespace(struct __sk_buff *skb, const struct packet *p,
+						  const struct config *c,
 						  struct bpf_sock *sk)
 {
 	bool may_be_found = !sk->bound_dev_if || sk->bound_dev_if == skb->ifindex;
@@ -79,7 +80,7 @@ static __always_inline bool is_of_other_namespace(struct __sk_buff *skb, const s
 			return false;
 		may_be_found = false;
 	}
-	switch (check_route(skb, &own, 0, p->v6)) {
+	switch (check_route(skb, &own, 0, p->v6, c)) {
 	case OUT_LOCAL:
 		return false;
 	case OUT_NOT_FORWARDING:   /* says so of every address */

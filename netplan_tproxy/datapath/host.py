@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from netplan_tproxy.datapath import fionread
+from netplan_tproxy.datapath.marked_routes import route_mark
 from netplan_tproxy.datapath.objects import BpfObjects
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
@@ -19,12 +20,14 @@ class Facts:
     """What the desired state depends on besides the site file.
 
     ``fionread``: what this kernel gets wrong; "" where it is right, or nobody asked.
+    ``route_mark``: the mark that leads forwarded packets out where nothing else does.
     """
 
     links: dict[str, Link] = field(default_factory=dict)
     users: dict[str, int] = field(default_factory=dict)
     cgroups: dict[str, int] = field(default_factory=dict)
     fionread: str = ""
+    route_mark: int = 0
 
     def link_types(self) -> dict[str, int]:
         """Give each device's ARPHRD number."""
@@ -54,6 +57,7 @@ class Kernel(Closing):
             resolve_users(policy.bypass_users),
             resolve_cgroups([*policy.bypass_cgroups, *site.fastpath_cgroups]),
             fionread.fault() if site.fastpath.relies_on_fionread else "",
+            route_mark(site.proxy.families, site.intercept_mark) if site.forwards else 0,
         )
 
     def build(self) -> None:

@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 
 from netplan_tproxy.datapath.build import demands_transparency
+from netplan_tproxy.datapath.marked_routes import out_of_sight
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.inspect.marked_routes import ADVICE, by_mark_alone, described
+from netplan_tproxy.inspect.marked_routes import ADVICE, described
 from netplan_tproxy.inspect.shared_ports import refused_listeners
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.route_get import way_to
@@ -128,7 +129,7 @@ def _not_named(site: Site, out: Mapping[int, str]) -> Iterator[str]:
 def _marked_away(site: Site) -> Iterator[str]:
     devices = [one.name for one in site.interfaces if "forward" in one.intercept]
     if devices:
-        for rule in by_mark_alone(site.proxy.families, site.intercept_mark):
+        for rule in out_of_sight(site.proxy.families, site.intercept_mark):
             yield f"{described(rule, ', '.join(devices))}; {ADVICE}"
 
 
