@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 
 from netplan_tproxy.datapath.build import demands_transparency
@@ -36,6 +37,7 @@ def surprises(site: Site, links: Mapping[str, Link], *, listening: bool = True) 
     return [
         *(str(warning) for warning in warnings(site, routed)),
         *(_listening(site) if listening else ()),
+        *_elsewhere(site),
         *_trusting(),
         *_forwarding(site, links),
         *_not_named(site, out),
@@ -57,6 +59,27 @@ def _listening(site: Site) -> Iterator[str]:
                     "gives such a listener nothing: let the proxy listen without it (HAProxy: "
                     "'noreuseport' in its global section)"
                 )
+
+
+def _elsewhere(site: Site) -> Iterator[str]:
+    """Name each listener that nobody has, at an address that this host has not."""
+    everybody = listeners.all_listeners()
+    for name, listener in site.proxy.listeners.items():
+        if listener is None or ipaddress.ip_address(listener.address).is_unspecified:
+            continue
+        there = listeners.at(everybody, name.removesuffix("6"), listener.address, listener.port)
+        if not there and _type(listener.address) != "local" and not _binds_anywhere(site, name):
+            path = f"proxy.{name}.address"
+            yield (
+                f"{site.place(path)}: {path}: {listener.address} is no address of this host, and "
+                "nobody listens there: only a transparent socket can be bound to it, or one that "
+                "comes after the address"
+            )
+
+
+def _binds_anywhere(site: Site, name: str) -> bool:
+    path = f"net/{'ipv6' if name.endswith('6') else 'ipv4'}/ip_nonlocal_bind"
+    return (dict(site.sysctls).get(path) or read_sysctl(path)) == "1"
 
 
 def heard(
@@ -131,6 +154,13 @@ def _marked_away(site: Site) -> Iterator[str]:
     if devices:
         for rule in out_of_sight(site.proxy.families, site.intercept_mark):
             yield f"{described(rule, ', '.join(devices))}; {ADVICE}"
+
+
+def _type(target: str) -> str:
+    try:
+        return way_to(target).type
+    except KernelError:  # a family that this host does not have
+        return ""
 
 
 def _way_out(target: str, names: Mapping[int, str]) -> str:
