@@ -37,6 +37,20 @@ static __always_inline bool is_from_packet_socket(struct __sk_buff *skb)
 	return sk && sk->family == AF_PACKET;
 }
 
+/* Whether netfilter has given a packet with this source another than its socket's. An IPv4 address is
+ * one word. */
+static __always_inline bool has_other_source(struct bpf_sock *sk, u32 v6, const u32 *addr, u16 port)
+{
+	if (!sk->src_port)
+		return false;   /* the kernel has taken it away */
+	if (bpf_htons(sk->src_port) != port)
+		return true;
+	if (!v6)
+		return sk->src_ip4 && sk->src_ip4 != addr[0];
+	return sk->src_ip6[0] && (sk->src_ip6[3] != addr[3] || sk->src_ip6[2] != addr[2]
+				  || sk->src_ip6[1] != addr[1] || sk->src_ip6[0] != addr[0]);
+}
+
 /* A packet to the socket that sent this one. The socket's own address and port, as netfilter
  * may have given the packet others. */
 static __always_inline void fill_own_key(struct flow_key *own, const struct packet *p,

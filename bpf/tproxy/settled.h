@@ -2,10 +2,11 @@
 #pragma once
 
 /* The TCP header of a whole segment, where headers always are; no SYN's. `kept`: to where the socket
- * with this verdict connected. A packet that a tunnel has wrapped keeps its socket and is none: its
+ * with this verdict connected; `sk`: its source is that socket's. A packet that a tunnel has wrapped keeps its socket and is none: its
  * headers name another destination, or another protocol. */
 static __always_inline struct tcphdr *plain_segment(struct __sk_buff *skb, u32 l2,
-						    const struct socket_verdict *kept)
+						    const struct socket_verdict *kept,
+						    struct bpf_sock *sk)
 {
 	void *data = (void *)(long)skb->data, *end = (void *)(long)skb->data_end;
 	struct iphdr *ip = data + l2;
@@ -21,6 +22,8 @@ static __always_inline struct tcphdr *plain_segment(struct __sk_buff *skb, u32 l
 		    || ip->frag_off & bpf_htons(IP_OFFSET_MASK | IP_MORE_FRAGS)
 		    || (kept && ip->daddr != kept->daddr[3]))
 			return NULL;
+		if (sk && has_other_source(sk, 0, &ip->saddr, tcp->source))
+			return NULL;
 	} else if (protocol == bpf_htons(ETH_P_IPV6)) {
 		tcp = (void *)(ip6 + 1);
 		if ((void *)(tcp + 1) > end)
@@ -30,6 +33,8 @@ static __always_inline struct tcphdr *plain_segment(struct __sk_buff *skb, u32 l
 				 || ip6->daddr.in6_u.u6_addr32[2] != kept->daddr[2]
 				 || ip6->daddr.in6_u.u6_addr32[1] != kept->daddr[1]
 				 || ip6->daddr.in6_u.u6_addr32[0] != kept->daddr[0])))
+			return NULL;
+		if (sk && has_other_source(sk, 1, ip6->saddr.in6_u.u6_addr32, tcp->source))
 			return NULL;
 	} else {
 		return NULL;
@@ -57,12 +62,12 @@ static __always_inline u32 settled_outcome(struct __sk_buff *skb, u32 l2)
 	if (!kept || kept->verdict == VERDICT_BYPASS) {
 		/* One that listens lends its name to resets of others, and so do raw ones. */
 		if (sk->protocol != IPPROTO_TCP || sk->type != SOCK_STREAM
-		    || sk->state == BPF_TCP_LISTEN || !plain_segment(skb, l2, kept))
+		    || sk->state == BPF_TCP_LISTEN || !plain_segment(skb, l2, kept, NULL))
 			return GO_ON;
 		return OUT_UNTRACKED;
 	}
 	if (kept->verdict != VERDICT_INTERCEPT || !kept->settled || sk->bound_dev_if)
 		return GO_ON;
-	tcp = plain_segment(skb, l2, kept);
+	tcp = plain_segment(skb, l2, kept, sk);
 	return tcp && !tcp->fin && !tcp->rst ? OUT_INTERCEPTED : GO_ON;
 }

@@ -98,8 +98,10 @@ static __always_inline int judge_and_redirect(struct __sk_buff *skb, u32 l2, con
 	count_packet(skb, skb->ifindex, outcome);
 	if (f.other_listens)
 		count_packet(skb, skb->ifindex, OUT_NOT_TRANSPARENT);
-	if (fate == TO_PROXY)
+	if (fate == TO_PROXY) {
+		put_back_source(skb, &p);
 		return redirect_to_lo(skb, l2, c, f.flags);
+	}
 	if (fate == ANSWERED)
 		return answer_local(skb, &p, mtu);
 	return tc_action(fate);
