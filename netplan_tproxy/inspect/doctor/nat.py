@@ -40,8 +40,8 @@ def judged(target: Target, ruleset: Ruleset, own: list[str]) -> Iterator[Finding
     for where in rewriting:
         yield warn(
             _CODE,
-            f"{where} gives what this host sends another address than the one it sends from: of a "
-            "datagram whose socket is not connected nobody can tell that one, and it gets no answer",
+            f"{where} gives what this host sends another address than it sends from: of a "
+            "datagram whose socket is not connected nobody can tell that, and it gets no answer",
             "let that rule spare what this host itself sends (`fib saddr type local accept` before "
             "it), or use masquerade for it",
         )
