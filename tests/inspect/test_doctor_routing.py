@@ -14,8 +14,8 @@ from netplan_tproxy.inspect import doctor
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, WARN
 from netplan_tproxy.kernel.bpf.btf import knows_lookups_by_mark
 from tests.lab.counters import counting
+from tests.lab.marked_route import marked_away
 from tests.traffic import support
-from tests.traffic.marked_route import marked_away
 from tests.traffic.sockets import answer, listener, receive
 from tests.traffic.support import BEHIND, UNBOUND, V4, Applied
 
@@ -85,7 +85,7 @@ def test_source_nat_is_called_a_trap_just_when_it_is_one(
 
 @pytest.fixture
 def marked(host: Applied) -> Iterator[None]:
-    with marked_away(host):
+    with marked_away(host.lab.host):
         yield
 
 

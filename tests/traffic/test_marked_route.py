@@ -9,9 +9,9 @@ import pytest
 
 from netplan_tproxy.kernel.bpf.btf import knows_lookups_by_mark
 from tests.lab.counters import counting
+from tests.lab.marked_route import marked_away
 from tests.lab.patience import PATIENCE
 from tests.traffic import support
-from tests.traffic.marked_route import marked_away
 from tests.traffic.sockets import answer, exchange, receive
 from tests.traffic.support import BEHIND, Applied, Family
 
@@ -23,7 +23,7 @@ DGRAM = socket.SOCK_DGRAM
 def host() -> Iterator[Applied]:
     if not knows_lookups_by_mark():
         pytest.skip("this kernel looks up no route by a mark")
-    with support.applied() as made, marked_away(made):
+    with support.applied() as made, marked_away(made.lab.host):
         made.apply(support.make_site())
         yield made
 
