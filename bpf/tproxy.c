@@ -53,6 +53,7 @@
 /* What is done with it. */
 #include "tproxy/redirect.h"
 #include "tproxy/checksum.h"
+#include "tproxy/source_nat.h"
 #include "tproxy/answer_ip.h"
 #include "tproxy/refuse_tcp.h"
 #include "tproxy/icmp_answer.h"

@@ -39,7 +39,7 @@ struct config {
 	u32 lo;                             /* ifindex of the loopback device */
 	u32 when_down;
 	u32 epoch;             /* a digest of all above: other verdicts, another number */
-	u32 unused;
+	u32 route_mark;        /* what leads out by it alone is forwarded; 0: no mark */
 };
 
 /* A hash, not an array: an update replaces the whole element under RCU, so that a packet

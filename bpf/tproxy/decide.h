@@ -22,7 +22,7 @@ static __always_inline u32 decide(struct __sk_buff *skb, struct packet *p, const
 	if (recalled == GO_ON)
 		outcome = ask_policy(skb, p, c, local);
 	if (recalled == GO_ON && outcome == OUT_INTERCEPTED && sk && p->shape != UNREADABLE
-	    && is_of_other_namespace(skb, p, sk))
+	    && is_of_other_namespace(skb, p, c, sk))
 		outcome = OUT_OTHER_NAMESPACE;
 	if (outcome != OUT_INTERCEPTED) {
 		if (p->shape == FIRST_FRAGMENT) {

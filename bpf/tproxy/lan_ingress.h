@@ -61,7 +61,7 @@ static __always_inline u32 judge_forwarded(struct __sk_buff *skb, u32 l2, struct
 	if (outcome != GO_ON)
 		return outcome;
 	/* This host's own services are found as sockets too: ask for the route first. */
-	outcome = check_route(skb, &p->key, p->flowinfo, p->v6);
+	outcome = check_route(skb, &p->key, p->flowinfo, p->v6, c);
 	/* Seen in passing (a bridge's port, a promiscuous device), or sent to all of the
 	 * link: the IP layer sends neither on, so neither is ours to answer. */
 	if (outcome == GO_ON && type != PKT_HOST)

@@ -37,6 +37,20 @@ static __always_inline bool is_from_packet_socket(struct __sk_buff *skb)
 	return sk && sk->family == AF_PACKET;
 }
 
+/* Whether netfilter has given a packet with this source another than its socket's. An IPv4 address is
+ * one word. */
+static __always_inline bool has_other_source(struct bpf_sock *sk, u32 v6, const u32 *addr, u16 port)
+{
+	if (!sk->src_port)
+		return false;   /* the kernel has taken it away */
+	if (bpf_htons(sk->src_port) != port)
+		return true;
+	if (!v6)
+		return sk->src_ip4 && sk->src_ip4 != addr[0];
+	return sk->src_ip6[0] && (sk->src_ip6[3] != addr[3] || sk->src_ip6[2] != addr[2]
+				  || sk->src_ip6[1] != addr[1] || sk->src_ip6[0] != addr[0]);
+}
+
 /* A packet to the socket that sent this one. The socket's own address and port, as netfilter
  * may have given the packet others. */
 static __always_inline void fill_own_key(struct flow_key *own, const struct packet *p,
@@ -61,6 +75,7 @@ static __always_inline void fill_own_key(struct flow_key *own, const struct pack
  * it shares its port with others, or is bound to a device above this one (a bond's, say). Then
  * the address tells whose it is, where the kernel tells whose the address is. */
 static __always_inline bool is_of_other_namespace(struct __sk_buff *skb, const struct packet *p,
+						  const struct config *c,
 						  struct bpf_sock *sk)
 {
 	bool may_be_found = !sk->bound_dev_if || sk->bound_dev_if == skb->ifindex;
@@ -79,7 +94,7 @@ static __always_inline bool is_of_other_namespace(struct __sk_buff *skb, const s
 			return false;
 		may_be_found = false;
 	}
-	switch (check_route(skb, &own, 0, p->v6)) {
+	switch (check_route(skb, &own, 0, p->v6, c)) {
 	case OUT_LOCAL:
 		return false;
 	case OUT_NOT_FORWARDING:   /* says so of every address */

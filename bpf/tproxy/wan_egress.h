@@ -3,17 +3,22 @@
 
 /* The egress of an interface: what this host's own sockets send out of it. */
 
-/* Returns false where there is no memory for it. */
-static __always_inline bool store_verdict(struct packet *p, struct bpf_sock *sk, u32 fate)
+/* A socket without a verdict goes out directly, as those do that are older than the programs. So
+ * the verdict to do so is written only where it must outlive what it came of, or replace another.
+ * Returns false where there is no memory for it. */
+static __always_inline bool store_verdict(struct packet *p, struct bpf_sock *sk, u32 outcome,
+					  u32 fate)
 {
+	u32 verdict = verdict_for(fate);
+	bool must = verdict == VERDICT_INTERCEPT || outcome == OUT_DOWN_BYPASSED;
 	struct socket_verdict *kept;
 
-	kept = flows.sk_storage_get(sk, 0, BPF_SK_STORAGE_GET_F_CREATE);
+	kept = flows.sk_storage_get(sk, 0, must ? BPF_SK_STORAGE_GET_F_CREATE : 0);
 	if (!kept)
-		return false;
+		return !must;
 	__builtin_memcpy(kept->daddr, p->key.daddr, 16);
 	kept->dport = p->key.dport;
-	kept->verdict = verdict_for(fate);
+	kept->verdict = verdict;
 	kept->settled = 0;
 	return true;
 }
@@ -61,7 +66,7 @@ static __always_inline u32 judge_outgoing(struct __sk_buff *skb, u32 l2, struct 
 	if (recalled == GO_ON && p->key.proto != IPPROTO_TCP) {
 		f->doubtful = sk && f->owner && serves_visitors(sk);
 		remember_verdict(p, f, *fate);
-	} else if (recalled == GO_ON && sk && !store_verdict(p, sk, *fate)) {
+	} else if (recalled == GO_ON && sk && !store_verdict(p, sk, outcome, *fate)) {
 		*fate = DROPPED;
 		outcome = OUT_NO_MEMORY;
 	}
@@ -93,8 +98,10 @@ static __always_inline int judge_and_redirect(struct __sk_buff *skb, u32 l2, con
 	count_packet(skb, skb->ifindex, outcome);
 	if (f.other_listens)
 		count_packet(skb, skb->ifindex, OUT_NOT_TRANSPARENT);
-	if (fate == TO_PROXY)
+	if (fate == TO_PROXY) {
+		put_back_source(skb, &p);
 		return redirect_to_lo(skb, l2, c, f.flags);
+	}
 	if (fate == ANSWERED)
 		return answer_local(skb, &p, mtu);
 	return tc_action(fate);
@@ -102,16 +109,16 @@ static __always_inline int judge_and_redirect(struct __sk_buff *skb, u32 l2, con
 
 static __always_inline int intercept_outgoing(struct __sk_buff *skb, u32 l2)
 {
-	u32 zero = 0;
+	u32 zero = 0, settled;
 	struct config *c = config.lookup(&zero);
 
 	if (!c) {
 		count_packet(skb, skb->ifindex, OUT_UNCONFIGURED);
 		return tc_action(LEFT_ALONE);
 	}
-	if (is_settled_segment(skb, l2) && !is_too_long(skb, l2)) {
-		count_packet(skb, skb->ifindex, OUT_INTERCEPTED);
-		return redirect_to_lo(skb, l2, c, 0);
-	}
-	return judge_and_redirect(skb, l2, c);
+	settled = settled_outcome(skb, l2);
+	if (settled == GO_ON || (settled == OUT_INTERCEPTED && is_too_long(skb, l2)))
+		return judge_and_redirect(skb, l2, c);
+	count_packet(skb, skb->ifindex, settled);
+	return settled == OUT_INTERCEPTED ? redirect_to_lo(skb, l2, c, 0) : tc_action(LEFT_ALONE);
 }

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 
 from netplan_tproxy.datapath import fionread
+from netplan_tproxy.datapath.marked_routes import route_mark
 from netplan_tproxy.datapath.objects import BpfObjects
 from netplan_tproxy.datapath.snapshot import Snapshot
+from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.routing import Link
@@ -19,16 +23,31 @@ class Facts:
     """What the desired state depends on besides the site file.
 
     ``fionread``: what this kernel gets wrong; "" where it is right, or nobody asked.
+    ``sysctls``: what the site's settings are now, by path; those that exist.
+    ``route_mark``: the mark that leads forwarded packets out where nothing else does.
     """
 
     links: dict[str, Link] = field(default_factory=dict)
     users: dict[str, int] = field(default_factory=dict)
     cgroups: dict[str, int] = field(default_factory=dict)
     fionread: str = ""
+    route_mark: int = 0
+    sysctls: dict[str, str] = field(default_factory=dict)
 
     def link_types(self) -> dict[str, int]:
         """Give each device's ARPHRD number."""
         return {name: link.type for name, link in self.links.items()}
+
+
+def _settings(paths: Iterable[str]) -> dict[str, str]:
+    return {path: value for path in paths if (value := _readable(path)) is not None}
+
+
+def _readable(path: str) -> str | None:
+    try:
+        return read_sysctl(path)
+    except KernelError:  # may be written alone
+        return None
 
 
 class Kernel(Closing):
@@ -54,6 +73,8 @@ class Kernel(Closing):
             resolve_users(policy.bypass_users),
             resolve_cgroups([*policy.bypass_cgroups, *site.fastpath_cgroups]),
             fionread.fault() if site.fastpath.relies_on_fionread else "",
+            route_mark(site.proxy.families, site.intercept_mark) if site.forwards else 0,
+            _settings(path for path, _ in site.sysctls),
         )
 
     def build(self) -> None:

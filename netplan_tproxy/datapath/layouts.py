@@ -98,7 +98,10 @@ class SetIds:
 
 @dataclass(frozen=True)
 class ConfigValue:
-    """``struct config``; listeners in the order of ``LISTENERS``; ``lo`` is an ifindex."""
+    """``struct config``; listeners in the order of ``LISTENERS``; ``lo`` is an ifindex.
+
+    ``route_mark``: what lan_ingress looks a route up with where there is none without; 0: nothing.
+    """
 
     sets: SetIds
     intercept: Mark
@@ -106,6 +109,7 @@ class ConfigValue:
     listeners: tuple[Listener | None, ...]
     lo: int
     when_down_bypass: bool = False
+    route_mark: int = 0
 
     def pack(self) -> bytes:
         """Give it as the programs read it.
@@ -119,10 +123,13 @@ class ConfigValue:
             _MARK.pack(mark.value, mark.mask) for mark in (self.intercept, *self.bypass, *unused)
         ]
         parts += [_pack_listener(listener) for listener in self.listeners]
-        parts.append(_TAIL.pack(self.lo, int(self.when_down_bypass), 0, 0))
+        parts.append(self._tail(0))
         epoch = hashlib.sha256(b"".join(parts)).digest()[:4]
-        parts[-1] = _TAIL.pack(self.lo, int(self.when_down_bypass), _INT.unpack(epoch)[0], 0)
+        parts[-1] = self._tail(_INT.unpack(epoch)[0])
         return b"".join(parts)
+
+    def _tail(self, epoch: int) -> bytes:
+        return _TAIL.pack(self.lo, int(self.when_down_bypass), epoch, self.route_mark)
 
 
 def unpack_config(value: bytes) -> ConfigValue:
@@ -137,9 +144,9 @@ def unpack_config(value: bytes) -> ConfigValue:
     for number in range(4):
         listeners.append(_unpack_listener(_LISTENER.unpack_from(value, at), v6=bool(number % 2)))
         at += _LISTENER.size
-    lo, down, _, _ = _TAIL.unpack_from(value, at)
+    lo, down, _, route_mark = _TAIL.unpack_from(value, at)
     bypass = tuple(mark for mark in marks[1:] if mark.mask)
-    return ConfigValue(ids, marks[0], bypass, tuple(listeners), lo, bool(down))
+    return ConfigValue(ids, marks[0], bypass, tuple(listeners), lo, bool(down), route_mark)
 
 
 def _pack_listener(listener: Listener | None) -> bytes:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import ipaddress
 from collections.abc import Iterator, Mapping
 
 from netplan_tproxy.datapath.build import demands_transparency
+from netplan_tproxy.datapath.marked_routes import out_of_sight
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.inspect.marked_routes import ADVICE, by_mark_alone, described
+from netplan_tproxy.inspect.marked_routes import ADVICE, described
 from netplan_tproxy.inspect.shared_ports import refused_listeners
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.route_get import way_to
@@ -35,6 +37,7 @@ def surprises(site: Site, links: Mapping[str, Link], *, listening: bool = True) 
     return [
         *(str(warning) for warning in warnings(site, routed)),
         *(unheard(site) if listening else ()),
+        *_elsewhere(site),
         *_trusting(),
         *_forwarding(site, links),
         *_not_named(site, out),
@@ -57,6 +60,27 @@ def unheard(site: Site) -> Iterator[str]:
                     "gives such a listener nothing: let the proxy listen without it (HAProxy: "
                     "'noreuseport' in its global section)"
                 )
+
+
+def _elsewhere(site: Site) -> Iterator[str]:
+    """Name each listener that nobody has, at an address that this host has not."""
+    everybody = listeners.all_listeners()
+    for name, listener in site.proxy.listeners.items():
+        if listener is None or ipaddress.ip_address(listener.address).is_unspecified:
+            continue
+        there = listeners.at(everybody, name.removesuffix("6"), listener.address, listener.port)
+        if not there and _type(listener.address) != "local" and not _binds_anywhere(site, name):
+            path = f"proxy.{name}.address"
+            yield (
+                f"{site.place(path)}: {path}: {listener.address} is no address of this host, and "
+                "nobody listens there: only a transparent socket can be bound to it, or one that "
+                "comes after the address"
+            )
+
+
+def _binds_anywhere(site: Site, name: str) -> bool:
+    path = f"net/{'ipv6' if name.endswith('6') else 'ipv4'}/ip_nonlocal_bind"
+    return (dict(site.sysctls).get(path) or read_sysctl(path)) == "1"
 
 
 def heard(
@@ -129,8 +153,15 @@ def _not_named(site: Site, out: Mapping[int, str]) -> Iterator[str]:
 def _marked_away(site: Site) -> Iterator[str]:
     devices = [one.name for one in site.interfaces if "forward" in one.intercept]
     if devices:
-        for rule in by_mark_alone(site.proxy.families, site.intercept_mark):
+        for rule in out_of_sight(site.proxy.families, site.intercept_mark):
             yield f"{described(rule, ', '.join(devices))}; {ADVICE}"
+
+
+def _type(target: str) -> str:
+    try:
+        return way_to(target).type
+    except KernelError:  # a family that this host does not have
+        return ""
 
 
 def _way_out(target: str, names: Mapping[int, str]) -> str:

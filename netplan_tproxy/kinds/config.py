@@ -59,6 +59,8 @@ class Config(Resource):
         parts += [f"{name} set {number:016x}" for name, number in value.sets.named()]
         if value.when_down_bypass:
             parts.append("bypass when down")
+        if value.route_mark:
+            parts.append(f"route mark {value.route_mark:#x}")
         return tuple(parts)
 
     @property
@@ -86,6 +88,7 @@ class ConfigKind(Kind[Config]):
             listeners=listeners,
             lo=wanted.facts.links["lo"].ifindex,
             when_down_bypass=proxy.when_down == "bypass",
+            route_mark=wanted.facts.route_mark,
         )
         return [Config(value.pack())]
 

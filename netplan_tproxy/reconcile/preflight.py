@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 
 from netplan_tproxy.datapath.host import Facts
 from netplan_tproxy.datapath.programs import ETHERNET, RAW_IP
 from netplan_tproxy.errors import SiteError, SiteProblem, TproxyError
+from netplan_tproxy.kernel.host.sysctl import dotted
 from netplan_tproxy.site.model import Interface, Site
+from netplan_tproxy.site.sections.sysctls import WHOLE_NUMBER
+from netplan_tproxy.system.text import shown
 
 FIONREAD = (
     "on this kernel FIONREAD {}, and programs that ask it (nginx, Java, .NET) may stall on a "
@@ -27,11 +31,20 @@ def require_facts(site: Site, facts: Facts) -> None:
     if unknown:
         raise SiteError(unknown)
     unfit = [
-        f"{site.place(path)}: {path}: {why}; nothing was touched"
-        for path, why in (*_unfit_interfaces(site, facts), *_unfit_kernel(facts))
+        f"{site.place(path)}: {_as_written(path)}: {why}; nothing was touched"
+        for path, why in (
+            *_unfit_interfaces(site, facts),
+            *_unfit_settings(site, facts),
+            *_unfit_kernel(facts),
+        )
     ]
     if unfit:
         raise TproxyError("\n".join(unfit))
+
+
+def _as_written(path: str) -> str:
+    key, _, name = path.partition(".")
+    return f"{key}.{dotted(name)}" if key == "sysctls" else path
 
 
 def _unknown(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:
@@ -52,6 +65,34 @@ def _unfit_interfaces(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:
     for interface in site.interfaces:
         if why := _unfit(interface, facts):
             yield f"interfaces.{interface.name}", why
+
+
+def _unfit_settings(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield path and message of every setting that is of numbers, and gets something else."""
+    for name, value in site.sysctls:
+        now = facts.sysctls.get(name, "")
+        count, given = len(now.split()), value.split()
+        numbers = all(map(WHOLE_NUMBER.fullmatch, given))
+        if _takes_text(name, now) or (numbers and len(given) == count):
+            continue
+        wanted = "a whole number" if count == 1 else f"{count} whole numbers"
+        yield (
+            f"sysctls.{name}",
+            f"{shown(value)} is not {wanted}, as the {shown(now)} that is there",
+        )
+
+
+# Lists of ports, bit maps in hexadecimal digits, keys: they may look like numbers.
+_TEXTS = re.compile(r"net/.*(_ports|_bitmap|_mask|_key|/stable_secret)")
+
+
+def _takes_text(name: str, now: str) -> bool:
+    """Whether a setting is not of numbers, or that is not known."""
+    return (
+        not now
+        or _TEXTS.fullmatch(name) is not None
+        or not all(map(WHOLE_NUMBER.fullmatch, now.split()))
+    )
 
 
 def _unfit_kernel(facts: Facts) -> Iterator[tuple[str, str]]:

@@ -182,6 +182,11 @@ class Site:
         return Place(printable(self.source), *self.where.get(path, (1, 1)))
 
     @property
+    def forwards(self) -> bool:
+        """Whether it intercepts what machines behind this host send."""
+        return any("forward" in one.intercept for one in self.interfaces)
+
+    @property
     def fastpath_cgroups(self) -> tuple[str, ...]:
         """The cgroup that the fast path needs, if it is enabled."""
         return (self.fastpath.cgroup,) if self.fastpath.enabled else ()

@@ -29,6 +29,21 @@ def test_every_path_is_measured_and_every_goal_is_told() -> None:
     assert len([line for line in lines if "to reach" in line]) == 6 + 2 * 6
 
 
+def test_a_real_proxy_is_measured_in_every_way_and_no_request_fails() -> None:
+    lines = run("proxy", "--seconds", "1", "--rounds", "1")
+    assert len([line for line in lines if line.endswith(" 0 errors")]) == 8
+    assert len([line for line in lines if "to reach" in line]) == 8
+
+
+def test_a_program_that_is_missing_is_named() -> None:
+    words = [sys.executable, "-m", "tests.bench.proxy"]
+    done = subprocess.run(
+        words, cwd=ROOT, env={"PATH": ""}, capture_output=True, text=True, timeout=LONG, check=False
+    )
+    assert done.returncode == 1
+    assert done.stderr == "wrk is missing, so nothing was measured: apt install wrk\n"
+
+
 def test_no_byte_is_wrong_and_no_connection_hangs_whatever_is_done_to_them() -> None:
     lines = run("integrity", "--gib", "0.5", "--seconds", "15")
     verdicts = [line for line in lines if line.endswith("0 mismatches, 0 hangs")]

@@ -187,6 +187,22 @@ def test_without_memory_for_a_verdict_a_connection_waits_and_nothing_leaks(
     assert wire.packets == []
 
 
+def test_a_bypassed_connection_needs_no_memory(host: Applied) -> None:
+    """Its later packets go out as those do of which nothing is known."""
+    usual = host.lab.host.sysctl("net.core.optmem_max")
+    with EchoServer(host.lab.net), host.client(mark=2) as near:
+        host.lab.host.sysctl("net.core.optmem_max", 0)
+        try:
+            with counting(host) as added:
+                near.connect((FAR, 7))
+                near.sendall(b"direct")
+                assert near.recv(6) == b"direct"
+        finally:
+            host.lab.host.sysctl("net.core.optmem_max", usual)
+    assert added["wan0", "bypass_mark"] == 1
+    assert {outcome for _, outcome in added} == {"bypass_mark", "untracked"}
+
+
 def test_without_a_configuration_everything_passes(fresh: Applied) -> None:
     config = str(fresh.pins / "maps" / CONFIG.pin)
     with bpf_maps.open_pinned(config) as fd:

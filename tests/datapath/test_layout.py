@@ -134,6 +134,7 @@ values = st.builds(
     listeners=st.tuples(listeners(4), listeners(6), listeners(4), listeners(6)),
     lo=st.integers(1, 2**31 - 1),
     when_down_bypass=st.booleans(),
+    route_mark=st.integers(0, 2**32 - 1),
 )
 
 
@@ -152,6 +153,7 @@ def test_a_configuration_is_packed_as_the_program_reads_it() -> None:
         (Listener("127.0.0.1", 9040), None, None, Listener("2001:db8::1", 53)),
         7,
         when_down_bypass=True,
+        route_mark=0x100,
     ).pack()
     native = sys.byteorder
     assert [int.from_bytes(packed[at : at + 8], native) for at in range(0, 64, 8)] == [
@@ -164,7 +166,9 @@ def test_a_configuration_is_packed_as_the_program_reads_it() -> None:
     assert udp6[:18] == bytes.fromhex("20010db8" + "0" * 23 + "1") + (53).to_bytes(2, "big")
     assert tcp6 == udp == bytes(20)
     assert 0 not in (int.from_bytes(tcp[18:], native), int.from_bytes(udp6[18:], native))
-    assert [int.from_bytes(packed[at : at + 4], native) for at in (216, 220)] == [7, 1]
+    assert [int.from_bytes(packed[at : at + 4], native) for at in (216, 220, 228)] == [
+        7, 1, 0x100,
+    ]  # fmt: skip
 
 
 def test_outcomes_have_the_names_and_numbers_of_the_source() -> None:

@@ -190,3 +190,23 @@ def test_a_proxy_address_that_is_not_loopback_works(fresh: Applied) -> None:
             assert far.recv(1) == b"x"
             near.close()
             far.close()
+
+
+@pytest.mark.parametrize("address", ["10.9.9.9", "0.0.0.0"])
+@both
+def test_a_transparent_listener_may_have_an_address_that_is_not_this_hosts(
+    fresh: Applied, device: str, address: str
+) -> None:
+    """Or all of them."""
+    site = fresh.site.read_text()
+    listener = f"{{tcp: {{address: {address}, port: 9040}}}}"
+    fresh.site.write_text(site.replace("{port: 9040}", listener))
+    fresh.apply()
+    with support.listener(fresh, (address, 9040)) as proxy:
+        near, far = fresh.pair(proxy, device)
+        with near, far:
+            assert far.getsockname() == WEB
+            near.sendall(b"hello")
+            assert far.recv(5) == b"hello"
+            far.sendall(b"world")
+            assert near.recv(5) == b"world"

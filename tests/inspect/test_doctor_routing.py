@@ -9,9 +9,12 @@ from pathlib import Path
 import pytest
 
 from netplan_tproxy.cli import main as cli
+from netplan_tproxy.datapath import marked_routes
 from netplan_tproxy.inspect import doctor
-from netplan_tproxy.inspect.doctor.finding import OK, WARN
+from netplan_tproxy.inspect.doctor.finding import FAIL, OK, WARN
+from netplan_tproxy.kernel.bpf.btf import knows_lookups_by_mark
 from tests.lab.counters import counting
+from tests.lab.marked_route import marked_away
 from tests.traffic import support
 from tests.traffic.sockets import answer, listener, receive
 from tests.traffic.support import BEHIND, UNBOUND, V4, Applied
@@ -35,12 +38,11 @@ def level(host: Applied, folder: Path, code: str) -> str:
 
 
 def answered(host: Applied) -> bool:
-    """Whether an unbound client of this host is answered by the proxy."""
+    """Whether a datagram of this host's, of a socket that is not connected, is answered."""
     with listener(host, V4, DGRAM) as proxy, host.client(UNBOUND, V4, DGRAM) as near:
         proxy.settimeout(0.5)
         near.settimeout(0.5)
-        near.connect((V4.far, 53))
-        near.send(b"question")
+        near.sendto(b"question", (V4.far, 53))
         try:
             answer(host, receive(proxy), b"answer")
             return near.recv(10) == b"answer"
@@ -52,14 +54,17 @@ def answered(host: Applied) -> bool:
     ("rule", "works"),
     [
         ("oifname wan0 masquerade", True),
-        ("oifname wan0 masquerade random", False),
-        ("oifname wan0 masquerade fully-random", False),
+        ("oifname wan0 masquerade random", True),
+        ("oifname wan0 masquerade fully-random", True),
         ("ip saddr 10.79.0.0/24 masquerade fully-random", True),
-        ("ip saddr 10.77.0.0/24 masquerade fully-random", False),
+        ("ip saddr 10.77.0.0/24 masquerade fully-random", True),
         ("oifname wan0 snat to 10.77.0.9", False),
+        ("oifname wan0 snat to 10.77.0.2", True),
+        ("ip saddr 10.79.0.0/24 snat to 10.77.0.9", True),
+        ("ip saddr 10.77.0.0/24 snat to 10.77.0.9", False),
         ("oifname lan0 snat to 10.77.0.9", True),
         ("iifname lan0 snat to 10.77.0.9", True),
-        ("fib saddr type local accept\noifname wan0 masquerade fully-random", True),
+        ("fib saddr type local accept\noifname wan0 snat to 10.77.0.9", True),
     ],
 )
 def test_source_nat_is_called_a_trap_just_when_it_is_one(
@@ -78,35 +83,59 @@ def test_source_nat_is_called_a_trap_just_when_it_is_one(
         host.lab.host.run(["nft", "flush", "ruleset"])
 
 
-def test_a_default_route_that_only_a_mark_leads_to_is_named(
+@pytest.fixture
+def marked(host: Applied) -> Iterator[None]:
+    with marked_away(host.lab.host):
+        yield
+
+
+def apply(host: Applied, folder: Path, capsys: pytest.CaptureFixture[str], text: str) -> str:
+    site = folder / "site.yaml"
+    site.write_text(text)
+    with host.lab.host.entered():
+        capsys.readouterr()
+        assert cli.main([str(site)]) == 0
+    return capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("marked")
+def test_a_default_route_that_only_a_mark_leads_to_is_followed_once_it_is_applied(
     host: Applied, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
+    if not knows_lookups_by_mark():
+        pytest.skip("this kernel looks up no route by a mark")
+    assert counted(host) == {"local"}
+    assert level(host, tmp_path, "applied.drift") == FAIL
+    out = apply(host, tmp_path, capsys, support.make_site())
+    assert "leads to a default route" not in out
+    assert counted(host) == {"intercepted", "new"}
+    for code in ("routes.mark", "applied.drift"):
+        assert level(host, tmp_path, code) == OK
+    host.lab.host.run(["ip", "route", "add", "default", "via", "10.77.0.1", "metric", "4000"])
+    assert level(host, tmp_path, "applied.drift") == OK
+
+
+@pytest.mark.usefixtures("marked")
+def test_a_default_route_that_only_a_mark_leads_to_is_named_where_no_program_can_follow(
+    host: Applied,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     """The advice helps, and what is marked takes its own route all the same."""
-    run = host.lab.host.run
+    monkeypatch.setattr(marked_routes, "knows_lookups_by_mark", lambda: False)
+    text = support.make_site(when_down="bypass")
+    assert "leads to a default route" in apply(host, tmp_path, capsys, text)
+    assert level(host, tmp_path, "routes.mark") == WARN
+    assert counted(host) == {"local"}
+    host.lab.host.run(["ip", "route", "add", "default", "via", "10.77.0.1", "metric", "4000"])
+    host.lab.host.run(["ip", "-6", "route", "add", "default", "via", "fd77::1", "metric", "4000"])
     assert level(host, tmp_path, "routes.mark") == OK
-    run(["ip", "route", "add", "default", "via", "10.77.0.1", "table", "50"])
-    run(["ip", "rule", "add", "priority", "2000", "fwmark", "0x100", "lookup", "50"])
-    run(["ip", "route", "del", "default"])
-    mark = (
-        "type filter hook prerouting priority mangle\niifname lan0 meta mark set meta mark or 0x100"
-    )
-    run(["nft", "-f", "-"], stdin=f"table ip others {{\nchain first {{\n{mark}\n}}\n}}\n")
-    try:
-        assert level(host, tmp_path, "routes.mark") == WARN
-        assert counted(host) == {"local"}
-        site = tmp_path / "other.yaml"
-        site.write_text(support.make_site(when_down="bypass"))
-        with host.lab.host.entered():
-            capsys.readouterr()
-            assert cli.main([str(site)]) == 0
-        assert "leads to a default route" in capsys.readouterr().out
-        run(["ip", "route", "add", "default", "via", "10.77.0.1", "metric", "4000"])
-        assert level(host, tmp_path, "routes.mark") == OK
-        assert counted(host) == {"intercepted", "new"}
-    finally:
-        run(["nft", "flush", "ruleset"])
-        run(["ip", "rule", "del", "priority", "2000"])
-        run(["ip", "route", "replace", "default", "via", "10.77.0.1"])
+    assert counted(host) == {"intercepted", "new"}
+
+
+def test_without_rules_by_mark_there_is_nothing_to_follow(host: Applied, tmp_path: Path) -> None:
+    assert level(host, tmp_path, "routes.mark") == OK
 
 
 def counted(host: Applied) -> set[str]:

@@ -78,6 +78,44 @@ def test_a_listener_without_the_transparent_flag_is_named(host: Host) -> None:
     assert lines == ["tcp 127.0.0.1:9040", "tcp [::1]:9040", "udp 127.0.0.1:9040"]
 
 
+ELSEWHERE = (
+    "{}:5:{}: proxy.{}.address: {} is no address of this host, and nobody listens there: only a "
+    "transparent socket can be bound to it, or one that comes after the address"
+)
+
+
+@pytest.mark.parametrize(("name", "address"), [("tcp", "10.9.9.9"), ("udp6", "fd99::9")])
+def test_a_listener_that_nobody_has_at_an_address_that_is_not_here_is_named(
+    host: Host, name: str, address: str
+) -> None:
+    four, six = socket.AF_INET, socket.AF_INET6
+    family, kind = (four, socket.SOCK_STREAM) if name == "tcp" else (six, socket.SOCK_DGRAM)
+    site = SITE.replace("{port: 9040}", f"\n  {name}: {{address: '{address}', port: 9040}}")
+    host.write(site)
+    line = ELSEWHERE.format(host.site, len(name) + 6, name, address)
+    assert line in said(host)
+    version = "-6" if family == six else "-4"
+    bits = address + ("/128" if family == six else "/32")
+    number = "ipv6" if family == six else "ipv4"
+    # A transparent socket can be bound to it.
+    with listener(host, family, kind, address, transparent=True):
+        assert line not in said(host)
+    assert line in said(host)
+    # Any can, where the kernel is told so.
+    host.namespace.sysctl(f"net.{number}.ip_nonlocal_bind", 1)
+    assert line not in said(host)
+    host.namespace.sysctl(f"net.{number}.ip_nonlocal_bind", 0)
+    # A local route makes addresses this host's that no interface has.
+    host.sh(f"ip {version} route add local {bits} dev lo")
+    assert line not in said(host)
+
+
+@pytest.mark.parametrize("name", ["tcp: {address: 0.0.0.0", "tcp6: {address: '::'"])
+def test_every_address_is_one_of_this_hosts(host: Host, name: str) -> None:
+    host.write(SITE.replace("{port: 9040}", f"{{{name}, port: 9040}}}}"))
+    assert not [line for line in said(host) if "no address of this host" in line]
+
+
 def test_forwarding_that_is_off_is_named_unless_the_file_turns_it_on(host: Host) -> None:
     host.namespace.sysctl("net.ipv4.ip_forward", 0)
     site = "version: 1\ninterfaces:\n  lan0: {intercept: forward}\nproxy: {port: 9040}\n"

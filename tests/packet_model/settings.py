@@ -71,7 +71,10 @@ class Named:
 
 @dataclass(frozen=True)
 class Setting:
-    """One site file and the host around it. ``proxied``: (protocol, whether IPv6)."""
+    """One site file and the host around it. ``proxied``: (protocol, whether IPv6).
+
+    ``marked_away``: nothing but a mark leads to a default route.
+    """
 
     name: str
     proxied: frozenset[tuple[int, bool]] = frozenset(
@@ -87,6 +90,7 @@ class Setting:
     forwards: bool = True
     serves: bool = False
     transparent: bool = True
+    marked_away: bool = False
 
     def has_socket(self, flow: Flow) -> bool:
         """Whether there is a socket on the listener's address and port."""
@@ -192,5 +196,6 @@ SETTINGS = (
         forwards=False,
         serves=True,
     ),
+    Setting("only what netfilter marks has a default route", listening=_ALL, marked_away=True),
     Setting("networks of IPv6 alone", listening=_ALL, intercept=Named(to=("::/0",))),
 )  # fmt: skip

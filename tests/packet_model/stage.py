@@ -27,6 +27,7 @@ from netplan_tproxy.datapath.layouts import (
     TRACKED,
 )
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
+from netplan_tproxy.kernel.bpf.btf import knows_lookups_by_mark
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.site.model import (
@@ -42,6 +43,7 @@ from netplan_tproxy.site.model import (
 )
 from tests.lab import Lab
 from tests.lab.isolate import BPFFS
+from tests.lab.marked_route import marked_away
 from tests.lab.testrun import Ran, SkBuff, prog_test_run
 from tests.packet_model.generate import PROGRAMS
 from tests.packet_model.memory import Verdicts
@@ -129,6 +131,7 @@ class Stage:
         self._programs: dict[str, Fd] = {}
         self._maps: dict[str, Fd] = {}
         self._sockets: list[socket.socket] = []
+        self._routed_back: contextlib.ExitStack | None = None
         lines = [
             f"tuntap add {name} mode tun\nlink set {name} addrgenmode none up\n"
             for name in ("tun0", "tun1")
@@ -172,6 +175,7 @@ class Stage:
                 self.lab.host.sysctl(
                     f"net.{family}.conf.{device}.forwarding", int(setting.forwards)
                 )
+        self._route(by_mark=setting.marked_away and knows_lookups_by_mark())
         self._patch.setattr(plan, "load", lambda _: site_of(setting))
         with self.lab.host.entered():
             assert cli.main([]) == 0
@@ -182,6 +186,14 @@ class Stage:
         knowing.rules = str(site_of(setting))
         macs = {self.ifindexes[program]: mac for program, mac in self.macs.items()}
         return Model(setting, LOCAL, macs, self.ifindexes["lo_ingress"], tracked=knowing)
+
+    def _route(self, *, by_mark: bool) -> None:
+        if by_mark and self._routed_back is None:
+            self._routed_back = contextlib.ExitStack()
+            self._routed_back.enter_context(marked_away(self.lab.host))
+        elif not by_mark and self._routed_back is not None:
+            self._routed_back.close()
+            self._routed_back = None
 
     def _listener(self, protocol: int, v6: bool, *, transparent: bool) -> socket.socket:  # noqa: FBT001
         family = socket.AF_INET6 if v6 else socket.AF_INET

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -20,13 +19,12 @@ from netplan_tproxy.kinds.sysctl import Sysctl
 from tests.lab import Lab, budget, diff_snapshots
 from tests.lab.host import SITE, STATE, Host
 from tests.lab.sabotage import raising, sabotaged
+from tests.transactions.settings import tree, written
 
 if TYPE_CHECKING:
     from tests.lab import Namespace, Snapshot
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
-
-ROOT = Path("/proc/sys")
 
 
 def with_settings(**values: int) -> str:
@@ -220,33 +218,6 @@ def devices() -> Iterator[Namespace]:
     with Lab() as lab:
         lab.host.run(["ip", "link", "add", "bare0", "type", "veth", "peer", "name", "bare1"])
         yield lab.host
-
-
-def tree() -> dict[str, str]:
-    """Every readable setting below ``net`` that does not change by itself."""
-    values = {}
-    for folder, _, names in os.walk("/proc/sys/net"):
-        for name in names:
-            try:
-                fd = os.open(f"{folder}/{name}", os.O_RDONLY | os.O_NONBLOCK)
-            except OSError:
-                continue
-            try:
-                value = os.read(fd, 65536)
-            except OSError:
-                continue
-            finally:
-                os.close(fd)
-            values[f"{folder}/{name}".removeprefix("/proc/sys/")] = value.decode().strip()
-    return {path: value for path, value in values.items() if not path.endswith("conntrack_count")}
-
-
-def written(path: str, value: str) -> bool:
-    try:
-        (ROOT / path).write_text(value)
-    except OSError:
-        return False
-    return True
 
 
 ONE_WAY = {"net/netfilter/nf_hooks_lwtunnel"}

@@ -14,7 +14,6 @@ from netplan_tproxy.kernel.host.netfilter import Ruleset, read_ruleset
 from netplan_tproxy.kernel.netlink.route_get import way_to
 
 _FAR = ("1.1.1.1", "2606:4700:4700::1111")  # only the way there is asked for
-_RANDOM = frozenset({"random", "fully-random"})
 _CODE = "nat.source"
 
 
@@ -41,13 +40,13 @@ def judged(target: Target, ruleset: Ruleset, own: list[str]) -> Iterator[Finding
     for where in rewriting:
         yield warn(
             _CODE,
-            f"{where} gives what this host sends another source before it is intercepted: "
-            "conntrack then knows two flows of one, and its connections time out",
+            f"{where} gives what this host sends another address than it sends from: of a "
+            "datagram whose socket is not connected nobody can tell that, and it gets no answer",
             "let that rule spare what this host itself sends (`fib saddr type local accept` before "
-            "it), or use plain masquerade for it",
+            "it), or use masquerade for it",
         )
     if not rewriting:
-        yield ok(_CODE, "no source NAT on the way of what this host sends")
+        yield ok(_CODE, "no source NAT that does harm on the way of what this host sends")
 
 
 def _nft(ruleset: Ruleset, devices: set[str], own: list[str]) -> Iterator[str]:
@@ -63,7 +62,11 @@ def _nft(ruleset: Ruleset, devices: set[str], own: list[str]) -> Iterator[str]:
             continue
         if _spares_own(words):
             spared.add(place)
-        if place not in spared and any(map(_rewrites, words)) and _meets(words, devices, own):
+        if (
+            place not in spared
+            and any(_rewrites(word, own) for word in words)
+            and _meets(words, devices, own)
+        ):
             yield f"a rule of nft chain {' '.join(place)}"
 
 
@@ -73,18 +76,15 @@ def _spares_own(words: Sequence[Mapping[str, Any]]) -> bool:
     return accepts and any(one.get("match", {}).get("left") == fib for one in words)
 
 
-def _rewrites(statement: Mapping[str, Any]) -> bool:
-    """Whether a statement gives a packet another source than its socket's, or may."""
-    if "snat" in statement:
-        return True
+def _rewrites(statement: Mapping[str, Any], own: Sequence[str]) -> bool:
+    """Whether a statement gives a packet an address that this host does not send from, or may.
+
+    Another port does no harm: the socket tells its own.
+    """
     if statement.get("xt") == {"type": "target", "name": "SNAT"}:
         return True
-    how = statement.get("masquerade")
-    if not isinstance(how, dict):
-        return False
-    flags = how.get("flags", ())
-    flags = {flags} if isinstance(flags, str) else set(flags)
-    return "port" in how or bool(flags & _RANDOM)
+    how = statement.get("snat", ())
+    return "snat" in statement and not (isinstance(how, dict) and how.get("addr") in own)
 
 
 def _meets(words: Sequence[Mapping[str, Any]], devices: set[str], own: list[str]) -> bool:
@@ -113,7 +113,7 @@ def _network(right: Any) -> ipaddress.IPv4Network | ipaddress.IPv6Network | None
         return None
 
 
-_SNAT = re.compile(r"-j (SNAT|MASQUERADE .*--(random|to-ports))")
+_SNAT = re.compile(r"-j SNAT")
 
 
 def _iptables(ruleset: Ruleset) -> Iterator[str]:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from netplan_tproxy.datapath.marked_routes import out_of_sight
 from netplan_tproxy.inspect.doctor.finding import Finding, ok, warn
 from netplan_tproxy.inspect.doctor.target import Target
-from netplan_tproxy.inspect.marked_routes import ADVICE, by_mark_alone, described
+from netplan_tproxy.inspect.marked_routes import ADVICE, described
 
 
 def examine(target: Target) -> list[Finding]:
@@ -14,6 +15,8 @@ def examine(target: Target) -> list[Finding]:
         return []
     findings = [
         warn("routes.mark", described(rule, ", ".join(devices)), ADVICE)
-        for rule in by_mark_alone(target.site.proxy.families, target.intercept_mark)
+        for rule in out_of_sight(target.site.proxy.families, target.intercept_mark)
     ]
-    return findings or [ok("routes.mark", "no default route depends on a mark alone")]
+    return findings or [
+        ok("routes.mark", "no default route depends on a mark that no program follows")
+    ]

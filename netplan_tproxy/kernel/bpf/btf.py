@@ -9,9 +9,11 @@ from collections.abc import Iterator
 from functools import cache
 
 from netplan_tproxy.kernel.bpf.libbpf import library
+from netplan_tproxy.kernel.host.release import linux_version
 
 _STRUCT, _FUNC = 4, 12
 _HEAD, _MEMBER = 12, 12
+_MARKED_LOOKUPS = (6, 10)
 
 
 @cache
@@ -37,6 +39,15 @@ def waits_for_offset() -> int | None:
             return None
         path = ("tw_sk", "__tw_common", "skc_tw_rcv_nxt")
         return _bytes(bits_of(btf, "tcp_timewait_sock", *path))
+
+
+@cache
+def knows_lookups_by_mark() -> bool:
+    """Whether ``bpf_fib_lookup`` takes a mark (Linux 6.10); without BTF the version says so."""
+    with vmlinux() as btf:
+        if btf is None:
+            return linux_version() >= _MARKED_LOOKUPS
+        return bits_of(btf, "bpf_fib_lookup", "mark") is not None
 
 
 def function_number(btf: ctypes.c_void_p, name: str) -> int:

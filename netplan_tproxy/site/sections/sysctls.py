@@ -20,7 +20,7 @@ _SWAP = str.maketrans("./", "/.")
 _WHOLE_NUMBERS = re.compile(
     r"net/ipv4/ip_forward|net/ipv[46]/(conf|neigh)/[^/]+/(?!stable_secret$)[^/]+"
 )
-_WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")  # as the kernel shows it afterwards
+WHOLE_NUMBER = re.compile(r"-?(0|[1-9][0-9]*)")  # as the kernel shows it afterwards
 
 
 def parse_name(text: str) -> str:
@@ -100,7 +100,7 @@ def _value(entry: Entry) -> Value:
 
 
 def _check_number(name: str, value: str) -> None:
-    if _WHOLE_NUMBERS.fullmatch(name) and not _WHOLE_NUMBER.fullmatch(value):
+    if _WHOLE_NUMBERS.fullmatch(name) and not WHOLE_NUMBER.fullmatch(value):
         message = f"{shown(value)} is not a whole number, would be such as 1"
         raise ValueError(message)
 
