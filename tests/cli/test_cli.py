@@ -79,9 +79,9 @@ def test_a_wrong_command_line_exits_64_with_one_line(
     assert err.count("\n") == 1
     said = json.loads(outcome(capsys, "--json", *arguments)[1])
     assert (said["mode"], said["exit"]) == ("usage", 64)
-    assert said["errors"] == [
-        {"code": "usage", "message": err.removeprefix("tproxy-apply: ").rstrip("\n")}
-    ]
+    message = err.removeprefix("tproxy-apply: ").rstrip("\n")
+    nowhere = {"file": None, "line": None, "column": None}
+    assert said["errors"] == [{"code": "usage", "message": message, **nowhere}]
 
 
 @pytest.mark.parametrize(
