@@ -81,6 +81,10 @@ class Kernel(Closing):
         """Build aside what was asked for one by one. Raises TproxyError."""
         self.bpf.build()
 
+    def tidy(self) -> None:
+        """Remove what was there only for what is gone by now. Raises KernelError."""
+        self.bpf.pins.tidy()
+
     def after_fork(self) -> None:
         """Go on in a child process: a netlink socket can't serve two."""
         self.netlink = Netlink()

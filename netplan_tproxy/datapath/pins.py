@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from netplan_tproxy.errors import KernelError
@@ -104,21 +104,36 @@ class Pins:
 
     def remove(self, folder: str, pin: str) -> None:
         """Remove a pin, and the folders that are empty then; none is fine. Raises KernelError."""
-        with _telling(f"unpin {pin}"), contextlib.ExitStack() as held:
+        names = (_OURS, str(netns_cookie()), folder)
+        with _telling(f"unpin {pin}"), self._levels(names) as levels:
+            if len(levels) > len(names):
+                # The other name too: of a rename that failed it may be all there is.
+                for one in (pin, _aside(pin)):
+                    levels[-1].unlink(one)
+            _remove_empty(levels, names)
+
+    def tidy(self) -> None:
+        """Remove the folders that are empty: who is killed may leave them. Raises KernelError."""
+        if self.mounted() is None:
+            return
+        names = (_OURS, str(netns_cookie()))
+        with _telling("remove empty folders of pins"), self._levels(names) as levels:
+            here = levels[len(names) :]
+            gone = [level.rmdir(folder) for level in here for folder in _FOLDERS]
+            if all(gone):
+                _remove_empty(levels, names)
+
+    @contextlib.contextmanager
+    def _levels(self, names: Sequence[str]) -> Iterator[list[Owned]]:
+        """Open the bpffs and the folders ``names``, one in the other, as far as they are there."""
+        with contextlib.ExitStack() as held:
             levels = [held.enter_context(shared(self._root()))]
-            names = (_OURS, str(netns_cookie()), folder)
             for name in names:
                 level = levels[-1].child(name)
                 if level is None:
                     break
                 levels.append(held.enter_context(level))
-            else:
-                # The other name too: of a rename that failed it may be all there is.
-                for one in (pin, _aside(pin)):
-                    levels[-1].unlink(one)
-            for level, name in reversed(list(zip(levels, names, strict=False))):
-                if not level.rmdir(name):
-                    break
+            yield levels
 
     def _root(self) -> Path:
         return Path(self.mounted() or DEFAULT_MOUNT)
@@ -134,6 +149,13 @@ class Pins:
                 if level is not None:
                     held.enter_context(level)
             yield level
+
+
+def _remove_empty(levels: Sequence[Owned], names: Sequence[str]) -> None:
+    """Remove each folder ``names[n]`` in ``levels[n]``, the lowest first, that is empty."""
+    for level, name in reversed(list(zip(levels, names, strict=False))):
+        if not level.rmdir(name):
+            break
 
 
 def _aside(pin: str) -> str:

@@ -138,6 +138,7 @@ def settle(ledger: Ledger, kinds: Kinds, kernel: Kernel) -> None:
             befores[identity.kind].append(mine.before)
     for name, kind in kinds.items():
         kind.settled(kernel, befores[name])
+    kernel.tidy()
 
 
 def put_back(left: Sequence[str]) -> str:

@@ -102,6 +102,28 @@ def test_killed_before_the_rename_the_next_run_leaves_none(
         assert diff_snapshots(before, host.look()) == [], f"rename {at}"
 
 
+@pytest.mark.parametrize("folder", ["maps", "programs", "sets"])
+def test_killed_before_a_folder_is_removed_the_next_run_removes_it(host: Host, folder: str) -> None:
+    before = host.look()
+    host.write(SITE)
+    host.applied()
+    with pytest.MonkeyPatch.context() as patch:
+        real = Owned.rmdir
+
+        def rmdir(self: Owned, name: str) -> bool:
+            if name == folder and not any((self.path / name).iterdir()):
+                die()
+            return real(self, name)
+
+        def run() -> None:
+            patch.setattr(Owned, "rmdir", rmdir)
+            host.destroyed()
+
+        in_a_child_that_dies(run)
+    host.destroyed()
+    assert diff_snapshots(before, host.look()) == []
+
+
 def at_replace(patch: pytest.MonkeyPatch, strike: Callable[[], None]) -> None:
     """Let ``strike`` happen instead of the renaming of a state file."""
     patch.setattr(Path, "rename", lambda *_: strike())
