@@ -18,13 +18,14 @@ MINUTES := 10
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak lint docs-check compiled $(STATIC) quick format man packages test-packages clean
+.PHONY: help demo check test soak lint docs-check compiled editors $(STATIC) quick format man packages test-packages clean
 
 help:
 	@echo "make demo    see it work, in namespaces that vanish afterwards"
 	@echo "make lint    the static checks: ruff, mypy, the import rules"
 	@echo "make check   the same, spelling, and every test that needs no kernel; no root"
 	@echo "make test    lint and all tests, as CI runs them; root"
+	@echo "make editors what editors (yaml-language-server) make of the schema; needs npm"
 	@echo "make soak    all tests with ten times the random work ($(EXAMPLES) histories)"
 	@echo "             and $(MINUTES) minutes of traffic under kills and applies; root"
 	@echo "make format  let ruff rewrite what it can"
@@ -95,6 +96,16 @@ docs-check: .venv/dev.stamp
 
 check: .venv/dev.stamp
 	@$(MAKE) --no-print-directory -j4 -O quick docs-check $(STATIC)
+
+# What editors make of the schema, and ajv of both: packages from npm, so no part of `make test`.
+EDITOR_PACKAGES := yaml-language-server@1 ajv@8 ajv-formats@3
+build/editors.stamp: Makefile
+	@mkdir -p build/editors
+	npm install --prefix build/editors --no-audit --no-fund --loglevel=error $(EDITOR_PACKAGES)
+	@touch $@
+
+editors: .venv/dev.stamp build/editors.stamp
+	$(BIN)/python -m pytest -q -p no:cacheprovider tests/editors/editors.py $(PYTEST_ARGS)
 
 ALL_TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=10 \
   --max-skips-file=.ci/skips

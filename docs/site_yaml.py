@@ -11,24 +11,28 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from netplan_tproxy.site.schema.location import site_schema
+
 HERE = Path(__file__).parent
-SCHEMA = HERE.parent / "schemas/site.schema.json"
 PAGE = HERE / "site-yaml.md"
 HEAD = """\
 # The site file, key by key
 
 <!-- made by docs/site_yaml.py from schemas/site.schema.json: change that, not this -->
 
-An editor that knows yaml-language-server completes and checks the file while you type, with this as
-its first line:
+An editor that knows yaml-language-server (VS Code's YAML extension, Neovim, Emacs and others)
+completes and checks the file while you type, with this as its first line:
 
 ```yaml
-# yaml-language-server: $schema=/usr/share/netplan-tproxy/site.schema.json
+# yaml-language-server: $schema=/opt/netplan-tproxy/share/netplan-tproxy/site.schema.json
 ```
 
-The path is wherever you keep `schemas/site.schema.json`. Values in one line are in YAML's flow
-style; `examples/full.yaml` has every key in place. A site file has at most 2 MiB and 50 000 values;
-more networks than fit go into files (`to_files`).
+That is where an [installation](install.md) puts it; in a clone it is `schemas/site.schema.json`.
+`catalog.json` beside it has the names of files that it is for. The editor knows most of what can be
+wrong in a file; what is about this host, or two keys together, only `tproxy-apply --check` knows.
+
+Values in one line are in YAML's flow style; `examples/full.yaml` has every key in place. A site file
+has at most 2 MiB and 50 000 values; more networks than fit go into files (`to_files`).
 """
 
 Schema = Mapping[str, Any]
@@ -120,7 +124,7 @@ def flow(value: object) -> str:
 
 def main() -> None:
     """Write the page."""
-    PAGE.write_text(page(json.loads(SCHEMA.read_text(encoding="utf-8"))), encoding="utf-8")
+    PAGE.write_text(page(site_schema()), encoding="utf-8")
 
 
 if __name__ == "__main__":

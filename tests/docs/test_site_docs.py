@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -11,10 +10,11 @@ from typing import Any
 import pytest
 import yaml
 
+from netplan_tproxy.site.schema.location import site_schema
 from tests.docs.pages import module_of
 from tests.paths import ROOT
 
-SCHEMA = json.loads((ROOT / "schemas/site.schema.json").read_text())
+SCHEMA = site_schema()
 SITES = sorted((ROOT / "examples").rglob("*.yaml"))
 
 

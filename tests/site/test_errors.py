@@ -16,7 +16,9 @@ from netplan_tproxy.site.load import load, parse
 
 _BAD = sorted((Path(__file__).parent / "data" / "bad").glob("*.yaml"))
 _HEAD = "version: 1\ninterfaces: {wan0: {}}\nproxy: {port: 9040}\n"
-_POSITION = re.compile(r"(?P<file>.+?):(?P<line>[0-9]+):(?P<column>[0-9]+): (?P<message>.*)")
+_POSITION = re.compile(
+    r"(?P<file>[^:]+)(:(?P<line>[0-9]+)(:(?P<column>[0-9]+))?)?: (?P<message>.*)"
+)
 
 
 def _error(path: str | Path) -> SiteError:
@@ -27,9 +29,9 @@ def _error(path: str | Path) -> SiteError:
 
 def _as_read_from_text(line: str) -> dict[str, Any]:
     """What somebody who has only the text can say; for names of files without a colon."""
-    if not (place := _POSITION.fullmatch(line)):
-        return {"code": "site", "message": line}
-    numbers = {name: int(place[name]) for name in ("line", "column")}
+    place = _POSITION.fullmatch(line)
+    assert place
+    numbers = {name: int(place[name]) if place[name] else None for name in ("line", "column")}
     return {"code": "site", "message": place["message"], "file": place["file"], **numbers}
 
 
@@ -42,7 +44,8 @@ def test_the_document_says_what_the_text_says(path: Path, monkeypatch: pytest.Mo
 
 def test_a_name_that_looks_like_a_place_is_still_the_name(tmp_path: Path) -> None:
     path = tmp_path / "a:7:8: b.yaml"
-    assert "file" not in errors_of(_error(path))[0]
+    (entry,) = errors_of(_error(path))
+    assert (entry["file"], entry["line"], entry["column"]) == (str(path), None, None)
     path.write_text(f"{_HEAD}what: 1\n", encoding="utf-8")
     (entry,) = errors_of(_error(path))
     assert (entry["file"], entry["line"], entry["column"]) == (str(path), 4, 1)
@@ -94,4 +97,5 @@ def test_of_many_problems_the_first_are_shown_and_the_rest_counted() -> None:
         assert [entry["line"] for entry in entries[:MOST_SHOWN]] == list(range(4, 24))
         more = {0: [], 1: ["s.yaml: and 1 more problem"], 300: ["s.yaml: and 300 more problems"]}
         assert lines[MOST_SHOWN:] == more[count - MOST_SHOWN]
-        assert [entry["message"] for entry in entries[MOST_SHOWN:]] == lines[MOST_SHOWN:]
+        told = [f"{entry['file']}: {entry['message']}" for entry in entries[MOST_SHOWN:]]
+        assert told == lines[MOST_SHOWN:]

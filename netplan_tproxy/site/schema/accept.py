@@ -30,7 +30,20 @@ def accepts(root: _Schema, value: object) -> bool:
 
 
 _ANNOTATIONS = frozenset(
-    {"$schema", "$id", "$defs", "title", "description", "default", "examples", "format"}
+    {
+        "$schema",
+        "$id",
+        "$defs",
+        "title",
+        "description",
+        "default",
+        "examples",
+        "format",
+        # For editors (yaml-language-server).
+        "errorMessage",
+        "patternErrorMessage",
+        "defaultSnippets",
+    }
 )
 _TYPES: dict[str, tuple[type, ...]] = {
     "object": (dict,),
