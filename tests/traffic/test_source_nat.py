@@ -82,6 +82,24 @@ def test_a_connection_is_taken_and_nothing_of_it_leaks(
         assert arrived_by_now(host, wire) == []
 
 
+def test_a_reset_reaches_the_proxy(host: Applied, client: Client, family: Family) -> None:
+    """The kernel takes the socket's port away before it sends it."""
+    with (
+        listener(host, family) as proxy,
+        made(host, client, family, socket.SOCK_STREAM) as near,
+    ):
+        near.connect((family.far, 80))
+        far, _ = proxy.accept()
+        with far:
+            far.settimeout(PATIENCE)
+            near.sendall(b"last words")
+            assert far.recv(10) == b"last words"
+            near.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, b"\1\0\0\0\0\0\0\0")
+            near.close()
+            with pytest.raises(ConnectionResetError):
+                far.recv(1)
+
+
 def test_a_datagram_is_taken_and_answered(host: Applied, client: Client, family: Family) -> None:
     with listener(host, family, DGRAM) as proxy, made(host, client, family, DGRAM) as near:
         near.connect((family.far, 53))
