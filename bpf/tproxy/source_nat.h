@@ -48,8 +48,10 @@ static __always_inline void put_back_source(struct __sk_buff *skb, const struct 
 	if (!sk)
 		return;
 	full = bpf_sk_fullsock(sk);
-	/* Of what is none, in TIME_WAIT say, only the addresses and ports can be read. */
-	if (full ? full->protocol != p->key.proto : !tcp || sk->dst_port != p->key.dport)
+	/* Of what is none, in TIME_WAIT say, only the addresses and ports can be read. The port of a
+	 * raw one, as the kernel has to send resets by, is the protocol's number. */
+	if (full ? full->protocol != p->key.proto || full->type == SOCK_RAW
+		 : !tcp || sk->dst_port != p->key.dport)
 		return;
 	if (!has_other_source(sk, p->v6, p->v6 ? p->key.saddr : &p->key.saddr[3], p->key.sport))
 		return;
