@@ -92,6 +92,7 @@ lint: .venv/dev.stamp
 
 docs-check: .venv/dev.stamp
 	$(BIN)/codespell
+	$(BIN)/reuse lint --quiet
 	$(BIN)/pymarkdown scan README.md CONTRIBUTING.md CHANGELOG.md SECURITY.md docs bpf tests
 
 check: .venv/dev.stamp

@@ -31,8 +31,8 @@ That is where an [installation](install.md) puts it; in a clone it is `schemas/s
 `catalog.json` beside it has the names of files that it is for. The editor knows most of what can be
 wrong in a file; what is about this host, or two keys together, only `tproxy-apply --check` knows.
 
-Values in one line are in YAML's flow style; `examples/full.yaml` has every key in place. A site file
-has at most 2 MiB and 50 000 values; more networks than fit go into files (`to_files`).
+Values in one line are in YAML's flow style; `examples/full.yaml` has every key in place. A site
+file has at most 2 MiB and 50 000 values; more networks than fit go into files (`to_files`).
 """
 
 Schema = Mapping[str, Any]

@@ -50,7 +50,10 @@ def _refused(wrong: UsageError, words: Sequence[str], console: Console) -> int:
 
         console.say(envelope("usage", wrong.exit_code, {"errors": errors_of(wrong)}))
     else:
-        console.complain(f"tproxy-apply: {wrong}")
+        from netplan_tproxy.output.reporter import LineReporter  # noqa: PLC0415
+        from netplan_tproxy.output.style import PLAIN, wanted  # noqa: PLC0415
+
+        LineReporter(console.say, console.complain, PLAIN, wanted("never", sys.stderr)).fail(wrong)
     return wrong.exit_code
 
 

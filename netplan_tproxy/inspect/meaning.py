@@ -42,12 +42,15 @@ def meaning(record: SiteRecord) -> list[Line]:
 
 
 def difference(before: SiteRecord | None, after: SiteRecord | None) -> list[dict[str, Any]]:
-    """Return what the wanted file means, and what no longer holds, as JSON values."""
+    """Return what the wanted file means, and what no longer holds, as JSON values.
+
+    Where nothing is wanted, what narrowed it is not worth a line.
+    """
     old = meaning(before) if before else []
     new = meaning(after) if after else []
     judged = [
         *((KEEP if line in old else ADD, line) for line in new),
-        *((REMOVE, line) for line in old if line not in new),
+        *((REMOVE, line) for line in old if line not in new and (after or not line[0])),
     ]
     judged.sort(key=lambda one: one[1][0])
     return [{"action": action, "text": text, "detail": detail} for action, (detail, text) in judged]

@@ -29,6 +29,7 @@ SECOND = (
     "version: 1\ninterfaces: {wan0: {}}\nproxy: {tcp: {port: 9041}, udp: {port: 9041}}\n"
     "sysctls: {net.ipv4.ip_default_ttl: 65}\n" + PORTS
 )
+_NOTHING_PENDING = 7  # by the time that it is asked
 _BYTECODE = ("1,6_0_0_0", "1,6 0 0 0,")
 # Somebody else's, beside what is ours.
 BESIDE = (
@@ -180,8 +181,9 @@ class World:
         """Let a pending change go back, if there is one."""
         watchdog = self.watchdog()
         if watchdog:
-            self.host.run("--rollback")
-            ends_within(watchdog, 20)
+            done = self.host.run("--rollback")
+            if done.code not in {0, _NOTHING_PENDING} or not ends_within(watchdog, 20):
+                raise AssertionError(f"--rollback: exit {done.code}: {done.err}")
 
 
 @contextlib.contextmanager

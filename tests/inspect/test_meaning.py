@@ -77,6 +77,8 @@ def test_where_nothing_was_nothing_is_called_new() -> None:
     assert shown(SITE, SITE) == ["TCP leaving wan0 → 127.0.0.1:9040"]
     assert shown(SITE, "") == ["no longer: TCP leaving wan0 → 127.0.0.1:9040"]
     assert shown("", "") == []
+    gone = shown(SITE + "bypass: {ports: [22]}\n", "")
+    assert gone == ["no longer: TCP leaving wan0 → 127.0.0.1:9040"]
 
 
 def test_a_difference_names_what_is_new_and_what_no_longer_holds() -> None:

@@ -61,7 +61,7 @@ def test_a_second_time_changes_nothing(tmp_path: Path) -> None:
     service.install(str(tmp_path))
     before = {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")}
     again = service.install(str(tmp_path))
-    assert [file.action for file in again.files] == ["=", "="]
+    assert [file.action for file in again.files] == ["keep", "keep"]
     assert {path: path.stat().st_mtime_ns for path in tmp_path.rglob("*")} == before
 
 
@@ -70,7 +70,7 @@ def test_one_of_another_version_that_nobody_changed_is_replaced(tmp_path: Path) 
     unit = unit_below(tmp_path)
     unit.write_text(service.signed("[Unit]\nDescription=as it was once\n"))
     done = service.install(str(tmp_path))
-    assert [(file.action, file.kept_as) for file in done.files] == [("~", ""), ("=", "")]
+    assert [(file.action, file.kept_as) for file in done.files] == [("change", ""), ("keep", "")]
     assert "ExecStart" in unit.read_text()
 
 
@@ -164,7 +164,11 @@ def test_the_wheel_brings_the_manual_pages_where_man_finds_them() -> None:
 
     shared = WheelBuilder(str(ROOT)).config.shared_data
     names = ("tproxy-apply.8", "tproxy-relay.8")
-    assert shared == {str(ROOT / "docs" / name): f"share/man/man8/{name}" for name in names}
+    pages = {str(ROOT / "docs" / name): f"share/man/man8/{name}" for name in names}
+    # And the schema, where docs/site-yaml.md says that an editor finds it.
+    assert shared == {**pages, str(ROOT / "schemas"): "share/netplan-tproxy"}
+    page = (ROOT / "docs/site-yaml.md").read_text()
+    assert "/opt/netplan-tproxy/share/netplan-tproxy/site.schema.json" in page
 
 
 class Unit:

@@ -60,7 +60,7 @@ class NetworkFiles:
     def _text(self, file: str) -> str:
         data = b""
         if self._left >= 0:
-            data = read_stored(file, MAX_BYTES, "a readable file of networks", "one network a line")
+            data = read_stored(file, MAX_BYTES, "one network a line")
             self._left -= len(data)
         if self._left < 0:
             limit = f"{MAX_TOTAL_BYTES // MEBIBYTE} MiB"

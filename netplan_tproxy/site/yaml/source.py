@@ -22,7 +22,7 @@ def read_text(path: str) -> str:
     """
     file = Place(printable(path))
     try:
-        data = read_stored(path, MAX_BYTES, "a readable site file", "a few lines of YAML")
+        data = read_stored(path, MAX_BYTES, "a few lines of YAML")
         return _decoded(data, file)
     except UnfitFileError as unfit:
         raise SiteError([SiteProblem(file, "", str(unfit))]) from unfit
@@ -32,16 +32,16 @@ class UnfitFileError(Exception):
     """Not a readable stored file of a sensible size; the text is the end of a message."""
 
 
-def read_stored(path: str, limit: int, readable: str, small: str) -> bytes:
+def read_stored(path: str, limit: int, small: str) -> bytes:
     """Return the bytes of a regular file of at most ``limit`` bytes, whole mebibytes.
 
-    Raises UnfitFileError, which says that it would be ``readable``, or ``small``.
+    Raises UnfitFileError; of one that is too large it says that it would be ``small``.
     """
     try:
         data = _read(path, limit)
     except OSError as error:
         reason = (error.strerror or "unknown error").lower()
-        message = f"cannot be read, {reason}, would be {readable}"
+        message = f"cannot be read: {reason}"
         raise UnfitFileError(message) from error
     except ValueError as error:  # a NUL in the path
         message = "is no file name, would be one without NUL characters"

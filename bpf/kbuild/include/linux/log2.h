@@ -1,3 +1,3 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* Asked for by BCC, used by none of our programs. */
 #pragma once

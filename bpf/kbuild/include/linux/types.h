@@ -1,4 +1,4 @@
-/* SPDX-License-Identifier: GPL-2.0 */
+/* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 /* The UAPI types, and the kernel-internal names that BCC's prelude expects. */
 #pragma once
 #include_next <linux/types.h>
