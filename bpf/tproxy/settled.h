@@ -1,9 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 OR GPL-2.0-only */
 #pragma once
 
-/* The TCP header of a whole segment, where headers always are; no SYN's. `kept`: to where the socket
- * with this verdict connected; `sk`: its source is that socket's. A packet that a tunnel has wrapped keeps its socket and is none: its
- * headers name another destination, or another protocol. */
+/* The TCP header of a whole segment that is no SYN, where headers always are. `kept`: it goes to
+ * where the socket with this verdict connected; `sk`: it comes from that socket's address and port.
+ * A packet that a tunnel has wrapped keeps its socket and is none: its headers name another
+ * destination, or another protocol. */
 static __always_inline struct tcphdr *plain_segment(struct __sk_buff *skb, u32 l2,
 						    const struct socket_verdict *kept,
 						    struct bpf_sock *sk)
