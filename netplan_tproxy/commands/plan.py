@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from netplan_tproxy.commands.options import CHECK, DIFFERS, UNHEARD, Environment, Options
+from netplan_tproxy.commands.options import APPLY, CHECK, DIFFERS, UNHEARD, Environment, Options
 from netplan_tproxy.errors import ConflictError, KernelError, TproxyError
 from netplan_tproxy.inspect.meaning import difference
 from netplan_tproxy.inspect.surprises import surprises, unheard
+from netplan_tproxy.kernel.bpf.compiler import require_bcc
 from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.output.progress import busy
 from netplan_tproxy.output.reporter import Reporter
@@ -58,6 +59,10 @@ def shown_plan(
         _refuse_other_file(session.state.site_record(), options.site)
     plan = session.plan(site, owned)
     refuse_impossible(plan)
+    if options.command == APPLY and any(
+        change.id.kind == "program" and change.after for change in plan.changes
+    ):
+        require_bcc()
     before, after = session.state.site_record(), record(site, options)
     if plan.changes:
         reporter.means(difference(before, after))

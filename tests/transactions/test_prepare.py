@@ -130,6 +130,9 @@ def test_no_libbpf(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_no_bcc(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "bcc", None)
     assert "bcc not found: apt install python3-bpfcc" in refused(host)
+    # Before the plan: it would not be carried out.
+    assert host.apply().out == []
+    assert host.apply("--dry-run").total == CHANGES
 
 
 def test_the_bcc_of_pypi(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:

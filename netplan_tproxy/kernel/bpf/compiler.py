@@ -15,6 +15,7 @@ import struct
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
+from importlib.util import find_spec
 from typing import Any
 
 from netplan_tproxy.errors import TproxyError
@@ -23,6 +24,10 @@ from netplan_tproxy.system.programs import environment
 _INSN = 8
 _LD_IMM64 = 0x18
 _PSEUDO_MAP_FD = 1
+_NO_BCC = (
+    "bcc not found: apt install python3-bpfcc, and use a Python that sees it "
+    "(/usr/bin/python3, or a venv with --system-site-packages); nothing was touched"
+)
 
 
 @dataclass(frozen=True)
@@ -100,15 +105,17 @@ def _compile(
     return Module(programs, {name: table for name, (_, table) in tables.items()})
 
 
+def require_bcc() -> None:
+    """Raise TproxyError where there is no bcc; it is not imported, which takes a while."""
+    if find_spec("bcc") is None:
+        raise TproxyError(_NO_BCC)
+
+
 def _bcc() -> Any:
     try:
         import bcc  # noqa: PLC0415
     except ImportError as missing:
-        message = (
-            "bcc not found: apt install python3-bpfcc, and use a Python that sees it "
-            "(/usr/bin/python3, or a venv with --system-site-packages); nothing was touched"
-        )
-        raise TproxyError(message) from missing
+        raise TproxyError(_NO_BCC) from missing
     if not hasattr(bcc, "BPF"):
         message = (
             "bcc is another program (the one of PyPI): remove it, and apt install python3-bpfcc; "
