@@ -37,6 +37,7 @@ def pytest_configure(config: pytest.Config) -> None:
     if not works_for_another:
         compiled.begin()
     compiled.keep()
+    isolate.mind_signals()
     if isolate.is_root() and (works_for_another or not config.getoption("numprocesses", None)):
         isolate.enter_private(anew=works_for_another)
         isolate.exit_on_sigterm()

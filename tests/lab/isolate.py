@@ -67,6 +67,17 @@ def start_over() -> None:
     sys.exit(code if code >= 0 else 128 - code)
 
 
+def mind_signals() -> None:
+    """Let a session that was started with nohup(1), or behind a shell's ``&``, take signals.
+
+    Those are ignored then, in what the tests run too.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+    if signal.getsignal(signal.SIGHUP) is signal.SIG_IGN:
+        signal.signal(signal.SIGHUP, signal.SIG_DFL)
+
+
 def exit_on_sigterm() -> None:
     """Turn SIGTERM into an exit that unwinds the stack, so that context managers clean up."""
 

@@ -34,7 +34,7 @@ def test_after_a_first_apply_killed_anywhere_destroy_leaves_no_trace(
     for step, done in BOTH:
         killed(host, monkeypatch, str(host.site), at=step, done=done)
         shown = host.run("--destroy", "--dry-run")
-        said = host.destroyed().out
+        said = host.destroyed().plan
         assert said[0] == f"a run was killed after {step + 1} of its changes: they count as ours"
         assert said == shown.out
         looks(host, before)
