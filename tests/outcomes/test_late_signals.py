@@ -53,7 +53,7 @@ def test_a_signal_after_a_change_was_asked_back_says_that_it_goes_back(
     with awaiting(host, 600):
         watchdog = watchdog_of(host)
         with monkeypatch.context() as patch:
-            signalled_after(patch, "hold", number)
+            signalled_after(patch, "end_time", number)
             done = host.run("--rollback")
         said = "tproxy-apply: interrupted; the change was asked to go back, and does\n"
         assert (done.code, done.err) == (128 + number, said)
