@@ -88,12 +88,12 @@ def test_a_refusal_of_the_kernel_itself_is_undone(host: Host) -> None:
 
 
 def test_a_change_the_kernel_takes_and_then_does_not_show_is_undone(host: Host) -> None:
-    # Two numbers where there are three set the first two, and all three are read back.
-    host.write(SITE + "sysctls: {net.ipv4.tcp_rmem: 4096 131072}\n")
+    # Neighbours are read back as a range.
+    host.write(SITE + "sysctls: {net.ipv4.ip_local_reserved_ports: '8080,8081'}\n")
     with unchanged(host.stare):
         done = host.apply()
     assert done.code == 3
-    assert "yet differs: ~ sysctl net.ipv4.tcp_rmem" in done.err
+    assert "yet differs: ~ sysctl net.ipv4.ip_local_reserved_ports" in done.err
 
 
 def test_an_undo_that_fails_too_names_what_is_left(
