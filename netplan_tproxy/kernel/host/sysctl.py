@@ -34,7 +34,8 @@ def dotted(path: str) -> str:
 def write_sysctl(path: str, value: str) -> None:
     """Set one value. Raises KernelError with the kernel's answer."""
     try:
-        (_ROOT / path).write_text(value, encoding="utf-8")
+        # Of nothing at all the kernel is not told: an empty list needs the end of its line.
+        (_ROOT / path).write_text(f"{value}\n", encoding="utf-8")
         _log.debug("  sysctl: set %s to %s: done", path, value)
     except OSError as refusal:
         _log.debug("  sysctl: set %s to %s: %s", path, value, refusal.strerror)
