@@ -12,6 +12,8 @@ STATIC := ruff format-check types imports
 # Much of a test is waiting for the kernel, so there is work for more of them than CPUs.
 WORKERS := $(shell expr 3 '*' $$(nproc))
 EXAMPLES := 400
+# So much random work is in each run of all tests.
+FEW_EXAMPLES := 24
 # Of traffic while the proxy dies and comes back and the site file changes.
 MINUTES := 10
 # The tests start the program thousands of times: each start would compile it anew.
@@ -113,7 +115,8 @@ ALL_TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=
 
 test: test-packages
 	@$(MAKE) --no-print-directory lint compiled
-	$(ALL_TESTS) $(PYTEST_ARGS)
+	@$(BIN)/python -m pytest -q --collect-only >/dev/null  # the workers load what it compiles
+	$(ALL_TESTS) --examples $(FEW_EXAMPLES) $(PYTEST_ARGS)
 
 soak: test-packages compiled
 	$(ALL_TESTS) --examples $(EXAMPLES) --timeout 7200 $(PYTEST_ARGS)

@@ -7,6 +7,7 @@ import sys
 
 import pytest
 
+from tests.lab.budget import examples
 from tests.lab.patience import LONG
 from tests.paths import ROOT
 
@@ -45,7 +46,7 @@ def test_a_program_that_is_missing_is_named() -> None:
 
 
 def test_no_byte_is_wrong_and_no_connection_hangs_whatever_is_done_to_them() -> None:
-    lines = run("integrity", "--gib", "0.5", "--seconds", "15")
+    lines = run("integrity", "--gib", "0.2", "--seconds", str(examples(6)))
     verdicts = [line for line in lines if line.endswith("0 mismatches, 0 hangs")]
     assert verdicts
     assert len([line for line in lines if "enrolled_client" in line]) == len(verdicts)

@@ -28,9 +28,13 @@ def compile_programs(
     return SimpleNamespace(programs=parts)
 
 
+def require_bcc() -> None:
+    """There is no need of it."""
+
+
 if __name__ == "__main__":
     stand_in = ModuleType("netplan_tproxy.kernel.bpf.compiler")
-    vars(stand_in)["compile_programs"] = compile_programs
+    vars(stand_in).update(compile_programs=compile_programs, require_bcc=require_bcc)
     sys.modules[stand_in.__name__] = stand_in
     from netplan_tproxy.cli.entry import run
 
