@@ -13,7 +13,7 @@ STATIC := ruff format-check types imports
 WORKERS := $(shell expr 3 '*' $$(nproc))
 EXAMPLES := 400
 # So much random work is in each run of all tests.
-FEW_EXAMPLES := 24
+FEW_EXAMPLES := 20
 # Of traffic while the proxy dies and comes back and the site file changes.
 MINUTES := 10
 # The tests start the program thousands of times: each start would compile it anew.

@@ -153,6 +153,7 @@ class Stage:
         return self
 
     def __exit__(self, *_: object) -> None:
+        self._route(by_mark=False)
         for fd in (*self._programs.values(), *self._maps.values()):
             fd.close()
         for held in self._sockets:
