@@ -6,18 +6,13 @@ import os
 import re
 import socket
 import time
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.datapath.host import Kernel
-from netplan_tproxy.inspect import status
-from netplan_tproxy.kernel.host.netns import netns_cookie
-from netplan_tproxy.kinds import all_kinds
 from netplan_tproxy.output import status as status_text
-from netplan_tproxy.paths import DEFAULT_STATE
-from netplan_tproxy.state.state import State
 from tests.datapath import support
+from tests.inspect.reading import counted, listening, read
 from tests.lab.host import SITE, Host, unchanged
 from tests.lab.patience import PATIENCE
 from tests.lab.streams import reset
@@ -37,25 +32,6 @@ def host(lan_lab: Lab, tmp_path: Path) -> Iterator[Host]:
     made = Host(lan_lab, tmp_path)
     yield made
     made.run("--destroy")
-
-
-def listening(host: Host, where: tuple[str, int] = support.PROXY) -> socket.socket:
-    on = support.Applied.__new__(support.Applied)
-    on.lab = host.lab
-    return support.listener(on, where)
-
-
-def read(host: Host, before: status.Counted | None = None) -> dict[str, Any]:
-    kinds = all_kinds()
-    with host.namespace.entered(), Kernel() as kernel:
-        state = State(DEFAULT_STATE, netns_cookie(), kinds)
-        begin = before or status.count(kernel)
-        return status.report(kernel, kinds, state, begin, None)
-
-
-def counted(host: Host) -> status.Counted:
-    with host.namespace.entered(), Kernel() as kernel:
-        return status.count(kernel)
 
 
 def test_nothing_set_up_is_said_and_no_error(host: Host) -> None:
@@ -267,44 +243,3 @@ def test_the_record_of_a_change_that_was_rolled_back_is_the_old_one(host: Host) 
     assert host.run("--rollback").code == 0
     waiting.wait(PATIENCE)
     assert read(host)["site"]["name"] == "old"
-
-
-def test_the_exit_code_says_whether_it_is_as_the_file_says_and_whether_somebody_listens(
-    host: Host,
-) -> None:
-    assert host.run("--status", str(host.site)).code == 2
-    host.applied()
-    assert (host.run("--status").code, host.apply("--check").code) == (10, 10)
-    with listening(host):
-        assert (host.run("--status").code, host.apply("--check").code) == (0, 0)
-        host.write("version: 1\n")
-        assert host.run("--status").code == 2
-        host.write(SITE)
-        host.sh("ip rule del priority 1000")
-        assert (host.run("--status").code, host.apply("--check").code) == (2, 2)
-    # What an apply would mend comes first.
-    assert (host.run("--status").code, host.apply("--check").code) == (2, 2)
-
-
-def test_check_names_the_listener_that_is_missing(host: Host) -> None:
-    host.applied()
-    nobody, *more = host.apply("--check").out[1:]
-    assert nobody.startswith("! nobody listens on tcp 127.0.0.1:9040: ")
-    assert more == []
-    with listening(host):
-        assert host.apply("--check").out == ["no changes"]
-
-
-@pytest.mark.parametrize("width", [40, 80, 200])
-def test_any_status_fits_its_columns(
-    host: Host, width: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("netplan_tproxy.output.style.UNBROKEN", width)
-    longest = '{tcp6: {address: "fd00:1111:2222:3333:4444:5555:6666:7777", port: 65535}}'
-    host.write(SITE.replace("wan0: {}", "wan0: {}\n  lan0: {}").replace("{port: 9040}", longest))
-    host.applied()
-    host.sh("ip -6 rule del priority 1000")
-    shown = host.run("--status", "-v").out
-    assert len(shown) > 20
-    for line in shown:
-        assert len(line) <= width or " " not in line.strip()
