@@ -55,18 +55,27 @@ class Comparison:
     def run(self, count: int) -> str:
         """Compare ``count`` frames; say where the first difference is, "" if there is none."""
         inputs = [self._generator.input() for _ in range(count)]
-        complaint = self._compare(inputs)
+        complaint = self._steadily(inputs)
         if not complaint.startswith("counters"):
             return complaint
         # Frame by frame is exact but slow: halve until one is left.
         low, high = 0, len(inputs)
         while high - low > 1:
             middle = (low + high) // 2
-            if self._compare(inputs[:middle]):
+            if self._steadily(inputs[:middle]):
                 high = middle
             else:
                 low = middle
-        return _described(inputs[high - 1], self._compare(inputs[:high]))
+        return _described(inputs[high - 1], self._steadily(inputs[:high]) or complaint)
+
+    def _steadily(self, inputs: Sequence[Input]) -> str:
+        """Compare; what the kernel itself sends meanwhile (MLD, say) is counted once, not always."""
+        complaint = ""
+        for _ in range(4):
+            complaint = self._compare(inputs)
+            if not complaint.startswith("counters"):
+                break
+        return complaint
 
     def _compare(self, inputs: Sequence[Input]) -> str:
         model = self._empty.anew()
