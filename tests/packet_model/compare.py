@@ -69,7 +69,7 @@ class Comparison:
         return _described(inputs[high - 1], self._steadily(inputs[:high]) or complaint)
 
     def _steadily(self, inputs: Sequence[Input]) -> str:
-        """Compare; what the kernel itself sends meanwhile (MLD, say) is counted once, not always."""
+        """Compare; what the kernel itself sends meanwhile (MLD, say) is not counted each time."""
         complaint = ""
         for _ in range(4):
             complaint = self._compare(inputs)
