@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import pty
+import shlex
 import signal
 import time
 from datetime import UTC, datetime
@@ -104,7 +105,7 @@ def test_it_goes_with_confirm_alone(host: Host) -> None:
 def test_in_the_background_of_a_terminal_it_reads_nothing_and_is_not_stopped(host: Host) -> None:
     before = host.look()
     controller, terminal = pty.openpty()
-    words = " ".join(host.popen_words(str(host.site), "--confirm", "600"))
+    words = shlex.join(host.popen_words(str(host.site), "--confirm", "600"))
     # A shell with job control, as a person has it: what it starts with & is in a group of its own.
     child = host.namespace.popen(
         ["setsid", "--ctty", "bash", "-ic", f"{words} & wait %1"],
