@@ -36,6 +36,12 @@ def test_a_real_proxy_is_measured_in_every_way_and_no_request_fails() -> None:
     assert len([line for line in lines if "to reach" in line]) == 8
 
 
+def test_a_status_is_measured_without_and_with_connections() -> None:
+    lines = run("status", "--connections", "300", "--rounds", "1")
+    assert [line.partition(":")[0] for line in lines] == ["no connection", "300 connections"]
+    assert "(0 connections" in lines[0]
+
+
 def test_a_program_that_is_missing_is_named() -> None:
     words = [sys.executable, "-m", "tests.bench.proxy"]
     done = subprocess.run(
