@@ -15,6 +15,7 @@ import pytest
 from netplan_tproxy.cli import main as cli
 from netplan_tproxy.cli.arguments import parser
 from netplan_tproxy.output.completion import arguments, script
+from tests.lab.needed import need
 from tests.lab.patience import LONG, PATIENCE
 
 SHELLS = ["bash", "zsh", "fish"]
@@ -61,12 +62,14 @@ def _bash(scripts: Path, line: str) -> set[str]:
 
 
 def _fish(scripts: Path, line: str) -> set[str]:
+    need("fish")
     out = _run(scripts, ["fish", "--no-config", "-c", f"source ../fish; complete -C '{line}'"])
     return {entry.split("\t")[0].rpartition("=")[2] for entry in out.splitlines()}
 
 
 def _zsh(scripts: Path, line: str) -> set[str]:
     """Type the line into an interactive shell, and list instead of completing."""
+    need("zsh")
     (scripts / "_tproxy-apply").write_text((scripts / "zsh").read_text())
     setup = scripts / ".zshrc"
     setup.write_text(

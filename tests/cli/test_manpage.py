@@ -11,6 +11,7 @@ from netplan_tproxy import errors
 from netplan_tproxy.cli.manpage import page, parsers
 from netplan_tproxy.commands.options import UNHEARD
 from netplan_tproxy.errors import UsageError
+from tests.lab.needed import need
 from tests.paths import DOCS
 
 NAMES = ("tproxy-apply", "tproxy-relay")
@@ -23,6 +24,7 @@ def made(name: str) -> str:
 
 def shown(name: str) -> str:
     """The page as man(1) shows it, unbroken."""
+    need("mandoc")
     words = ["mandoc", "-Tascii", "-Owidth=1000"]
     done = subprocess.run(words, input=made(name), capture_output=True, text=True, check=True)
     return re.sub(r".\x08", "", done.stdout)
@@ -40,6 +42,7 @@ def test_the_page_in_the_repository_is_current(name: str) -> None:
 
 @of_each
 def test_mandoc_has_nothing_to_say_against_it(name: str) -> None:
+    need("mandoc")
     done = subprocess.run(
         ["mandoc", "-Tlint"], input=made(name), capture_output=True, text=True, check=False
     )
@@ -48,6 +51,7 @@ def test_mandoc_has_nothing_to_say_against_it(name: str) -> None:
 
 @of_each
 def test_groff_and_man_show_it_without_a_complaint(name: str) -> None:
+    need("man", "groff")
     words = ["man", "--warnings", "-l", str(DOCS / f"{name}.8")]
     done = subprocess.run(
         words, capture_output=True, text=True, check=True, env={"PATH": "/usr/bin:/bin"}

@@ -18,6 +18,7 @@ from netplan_tproxy.cli import main as cli
 from netplan_tproxy.systemd import service
 from netplan_tproxy.systemd.networkd import missing
 from tests.lab import Lab, diff_snapshots, snapshot, syscalls
+from tests.lab.needed import need
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def unit_below(root: Path) -> Path:
 
 
 def analyze(*words: str) -> subprocess.CompletedProcess[str]:
+    need("systemd-analyze")
     return subprocess.run(
         ["systemd-analyze", *words], capture_output=True, text=True, check=False, timeout=30
     )

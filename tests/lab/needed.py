@@ -1,0 +1,22 @@
+"""What a test runs or reads, and a machine may lack: the test is skipped there, and says so."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+def need(*programs: str) -> None:
+    """Skip where one of the programs is not installed."""
+    for program in programs:
+        if shutil.which(program) is None:
+            pytest.skip(f"{program} is not installed")
+
+
+def read_needed(path: str) -> str:
+    """Read a file of another package; skip where it is not installed."""
+    if not Path(path).exists():
+        pytest.skip(f"{path} is not installed")
+    return Path(path).read_text()
