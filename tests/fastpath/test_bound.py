@@ -65,6 +65,15 @@ def pairs(host: support.Applied, proxy: socket.socket, count: int) -> Iterator[l
         yield connected
 
 
+def there_is_room_for_all(host: support.Applied, proxy: socket.socket) -> None:
+    assert inside(host) == (0, 0)
+    with pairs(host, proxy, ROOM) as later:
+        counted = Counted(host)
+        for pair in later:
+            spoken(pair)
+        assert counted()["messages"] == 2 * ROOM
+
+
 def inside(host: support.Applied) -> tuple[int, int]:
     """How many connections and sockets take part."""
     values = told(host)
@@ -109,12 +118,7 @@ def test_connections_whose_both_ends_left_give_their_place_away(small: support.A
             near.shutdown(socket.SHUT_WR)
             assert far.recv(1) == b""
             far.shutdown(socket.SHUT_WR)
-        assert inside(small) == (0, 0)
-        with pairs(small, proxy, ROOM) as later:
-            counted = Counted(small)
-            for pair in later:
-                spoken(pair)
-            assert counted()["messages"] == 2 * ROOM
+        there_is_room_for_all(small, proxy)
 
 
 def test_connections_that_ended_while_nobody_looked_keep_no_place(
@@ -130,12 +134,7 @@ def test_connections_that_ended_while_nobody_looked_keep_no_place(
                 spoken(pair)
         small.write(on)
         small.apply()
-        assert inside(small) == (0, 0)
-        with pairs(small, proxy, ROOM) as later:
-            counted = Counted(small)
-            for pair in later:
-                spoken(pair)
-            assert counted()["messages"] == 2 * ROOM
+        there_is_room_for_all(small, proxy)
 
 
 def test_status_tells_of_the_bound(

@@ -15,16 +15,13 @@ import secrets
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
 
 from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.paths import DEFAULT_STATE
+from netplan_tproxy.system.closing import Closing
 from tests.lab import isolate
 from tests.lab.namespace import Namespace
 from tests.lab.sweep import PREFIX, sweep
-
-if TYPE_CHECKING:
-    from types import TracebackType
 
 INTERNET = ("1.1.1.1", "8.8.8.8")
 INTERNET6 = ("2606:4700:4700::1111", "2001:4860:4860::8888")
@@ -55,7 +52,7 @@ def _wan(index: int) -> Wan:
     )
 
 
-class Lab:
+class Lab(Closing):
     """Namespaces ``host``, ``net`` and, with ``lan=True``, ``lan``; a context manager.
 
     Neither IPv6 link-local addresses nor duplicate address detection exist, so the labs are
@@ -143,17 +140,6 @@ class Lab:
         for namespace in self._namespaces:
             namespace.close()
         _live.discard(self)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 def _up(device: str, address: str) -> list[str]:

@@ -20,8 +20,6 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Self
 
 from netplan_tproxy.kernel.sockets.abort import abort
 from netplan_tproxy.kernel.sockets.diag import sockets
@@ -31,6 +29,7 @@ from netplan_tproxy.kernel.sockets.options import (
     drops,
     make_transparent,
 )
+from netplan_tproxy.system.closing import Closing
 
 _HOPS = 1  # RFC 1122, 3.2.1.7
 _PAUSE = 0.002
@@ -54,7 +53,7 @@ class Heard:
     refused: int = 0
 
 
-class Knock:
+class Knock(Closing):
     """The sockets for one; close it, or use ``with``.
 
     ``device``: the near end is bound to it. ``uid``: the user that the near end counts as.
@@ -167,17 +166,6 @@ class Knock:
         if device:
             end.setsockopt(socket.SOL_SOCKET, socket.SO_BINDTODEVICE, device.encode())
         return end
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
 
 
 @contextlib.contextmanager
