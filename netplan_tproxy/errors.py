@@ -176,5 +176,7 @@ class UnexpectedError(TproxyError):
         words = getattr(failure, "strerror", None) or str(failure)
         kind = type(failure).__name__
         cause = words if isinstance(failure, OSError) else f"{kind}: {words}" if words else kind
+        if isinstance(failure, MemoryError | SystemError):  # the latter, where a frame gets none
+            cause = f"out of memory ({cause})"
         super().__init__(f"{cause.replace(chr(10), ' ')}; {outcome} (-v shows where it failed)")
         self.exit_code = 1 if before else 4

@@ -16,6 +16,8 @@ def run() -> NoReturn:
     try:
         from netplan_tproxy.cli.main import main  # noqa: PLC0415 - under the signals set above
         from netplan_tproxy.system.signals import Interrupts  # noqa: PLC0415
-    except (ImportError, OSError, MemoryError) as failure:
-        sys.exit(f"tproxy-apply: {failure}; everything is as it was before")
+    except (ImportError, OSError, MemoryError, SystemError) as failure:
+        # An interpreter that gets no memory for a frame says SystemError, and not always why.
+        cause = "out of memory" if isinstance(failure, MemoryError | SystemError) else failure
+        sys.exit(f"tproxy-apply: {cause}; everything is as it was before")
     sys.exit(main(interrupts=Interrupts(to_the_end=True)))

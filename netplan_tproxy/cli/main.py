@@ -26,16 +26,16 @@ def main(arguments: Sequence[str] | None = None, interrupts: Interrupts | None =
     """Run ``tproxy-apply`` and return its exit code; ``arguments`` None: those of this process."""
     console, outcome = Console(), Outcome()
     words = sys.argv[1:] if arguments is None else arguments
+    interrupts, verbose = interrupts or Interrupts(), False
     try:
         args = parsed(words)
-    except UsageError as wrong:
-        return _refused(wrong, words, console)
-    interrupts = interrupts or Interrupts()
-    try:
+        verbose = args.verbose
         with interrupts.handled():
             code = _run(args, console, interrupts, outcome)
+    except UsageError as wrong:
+        return _refused(wrong, words, console)
     except (Exception, KeyboardInterrupt) as failure:  # noqa: BLE001 - before there is a reporter
-        error = _told(failure, outcome, verbose=args.verbose)
+        error = _told(failure, outcome, verbose=verbose)
         console.complain(f"tproxy-apply: {error}")
         return error.exit_code
     if console.lost:

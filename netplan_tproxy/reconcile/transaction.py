@@ -118,14 +118,14 @@ def execute(  # noqa: PLR0913 - the parts of a transaction
         except BaseException as failure:
             left = undo(made, kinds, kernel, cause=failure, verified=verified)
             journal.abandon()
-            if left or isinstance(failure, TproxyError | OSError | MemoryError):
+            if left or isinstance(failure, TproxyError | OSError | MemoryError | SystemError):
                 message = f"{_cause(failure)}; {put_back(left)}"
                 raise RolledBackError(message) from failure
             raise
 
 
 def _cause(failure: BaseException) -> str:
-    if isinstance(failure, MemoryError):
+    if isinstance(failure, MemoryError | SystemError):  # the latter, where a frame gets none
         return "out of memory"
     return str(failure) or "interrupted"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -217,6 +218,20 @@ def test_closed_streams_stop_nothing(closed: str) -> None:
     line = f"{sys.executable} -m netplan_tproxy --destroy --check {closed}"
     done = subprocess.run(["bash", "-c", line], cwd=ROOT, capture_output=True, check=False)
     assert (done.returncode, done.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("failure", [SystemError("error return without exception"), MemoryError()])
+def test_no_memory_left_to_read_the_command_line_is_one_line(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], failure: Exception
+) -> None:
+    def broken(_: object) -> None:
+        raise failure
+
+    monkeypatch.setattr(cli, "parsed", broken)
+    code, out, err = outcome(capsys, "--commit")
+    assert (code, out) == (1, "")
+    said = r"tproxy-apply: out of memory \(.+\); everything is as it was before \(.+\)\n"
+    assert re.fullmatch(said, err)
 
 
 def test_an_error_without_root_is_one_line(capsys: pytest.CaptureFixture[str]) -> None:

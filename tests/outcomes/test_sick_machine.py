@@ -68,7 +68,9 @@ def test_a_site_file_that_is_none_is_refused(host: Host, path: str) -> None:
     assert len(done.err) < 400
 
 
-@pytest.mark.parametrize("module", ["cli/main", "commands/table", "commands/apply", "kinds/rule"])
+@pytest.mark.parametrize(
+    "module", ["cli/main", "cli/usage", "commands/table", "commands/apply", "kinds/rule"]
+)
 @pytest.mark.parametrize("refusal", ["EIO", "ENOMEM", "EMFILE"])
 def test_a_module_that_cannot_be_read_is_no_traceback(
     host: Host, module: str, refusal: str
