@@ -13,7 +13,7 @@ from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
 from netplan_tproxy.kernel.netlink.handle import Netlink
-from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.site.model import Site
 from netplan_tproxy.system.closing import Closing
 

@@ -15,7 +15,8 @@ from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.ipv6_objects import Ipv6Object
-from netplan_tproxy.kernel.netlink.routing import Link, RouteRecord
+from netplan_tproxy.kernel.netlink.links import Link
+from netplan_tproxy.kernel.netlink.routing import RouteRecord
 from netplan_tproxy.kernel.netlink.rules import RuleRecord
 from netplan_tproxy.kernel.netlink.tc import FilterRecord
 from netplan_tproxy.system.closing import Closing

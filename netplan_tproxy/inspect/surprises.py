@@ -11,8 +11,8 @@ from netplan_tproxy.errors import KernelError
 from netplan_tproxy.inspect.marked_routes import ADVICE, described
 from netplan_tproxy.inspect.shared_ports import refused_listeners
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
+from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.kernel.netlink.route_get import way_to
-from netplan_tproxy.kernel.netlink.routing import Link
 from netplan_tproxy.kernel.sockets import listeners
 from netplan_tproxy.kernel.sockets.diag import Socket
 from netplan_tproxy.site.caution import warnings

@@ -19,7 +19,7 @@ from netplan_tproxy.datapath.programs import pin_of, places
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.resource.kind import Kind
 from netplan_tproxy.resource.ranks import Rank
@@ -113,7 +113,7 @@ class FilterKind(Kind[Filter]):
         subject = after or before
         if subject is None:
             return
-        link = kernel.links().get(subject.dev)
+        link = kernel.netlink.link(subject.dev)
         if link is not None and link.ifindex != (subject.ifindex or link.ifindex):
             link = None
         if link is None and after is None:

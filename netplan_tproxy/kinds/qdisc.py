@@ -92,7 +92,7 @@ class QdiscKind(Kind[Qdisc]):
 
     def make(self, kernel: Kernel, before: Qdisc | None, after: Qdisc | None) -> None:
         subject = after or before or Qdisc("")
-        link = kernel.links().get(subject.dev)
+        link = kernel.netlink.link(subject.dev)
         if link is None or link.ifindex != (subject.ifindex or link.ifindex):
             if after is None:
                 return

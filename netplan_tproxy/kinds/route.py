@@ -11,12 +11,8 @@ from netplan_tproxy.datapath.protocol import OUR_PROTOCOL
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError
-from netplan_tproxy.kernel.netlink.routing import (
-    Link,
-    RouteRecord,
-    putting_route,
-    removing_route,
-)
+from netplan_tproxy.kernel.netlink.links import Link
+from netplan_tproxy.kernel.netlink.routing import RouteRecord, putting_route, removing_route
 from netplan_tproxy.resource.kind import BatchKind, Ends
 from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import Devices, Resource, name_now

@@ -12,7 +12,7 @@ from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.kernel.host import sysctl_family
 from netplan_tproxy.kernel.host.sysctl import dotted, read_sysctl, write_sysctl
 from netplan_tproxy.kernel.host.sysctl_family import becomes, family, interface_of, ipv6_switch
-from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.resource.kind import Kind
 from netplan_tproxy.resource.ranks import Rank
 from netplan_tproxy.resource.values import (

@@ -18,7 +18,8 @@ from netplan_tproxy.kernel.bpf.programs import load_program
 from netplan_tproxy.kernel.host.netfilter import Ruleset, read_ruleset
 from netplan_tproxy.kernel.host.processes import running
 from netplan_tproxy.kernel.netlink.handle import Netlink
-from netplan_tproxy.kernel.netlink.routing import Link, has_routes
+from netplan_tproxy.kernel.netlink.links import Link
+from netplan_tproxy.kernel.netlink.routing import has_routes
 from netplan_tproxy.kernel.netlink.rules import AnyRule
 from netplan_tproxy.site.load import parse
 from netplan_tproxy.systemd.networkd import SETTINGS

@@ -9,7 +9,7 @@ import pytest
 
 from netplan_tproxy.datapath.host import Facts
 from netplan_tproxy.errors import TproxyError
-from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.reconcile.preflight import require_facts
 from netplan_tproxy.site.load import parse
 from tests.lab import Lab, Namespace, diff_snapshots

@@ -14,7 +14,7 @@ from netplan_tproxy.inspect.doctor.finding import Finding, Report, fail, ok, uns
 from netplan_tproxy.inspect.doctor.privileges import missing_capabilities
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.netlink.handle import Netlink
-from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.site.load import load
 from netplan_tproxy.site.model import Site

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 
 from netplan_tproxy.datapath.fastpath import TYPES
 from netplan_tproxy.datapath.programs import places
-from netplan_tproxy.kernel.netlink.routing import Link
+from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.site.model import Interface, Listener, Mark, Site
 

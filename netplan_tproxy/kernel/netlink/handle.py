@@ -8,10 +8,11 @@ that leaves something out may hit somebody else's (rtnetlink(7)).
 from __future__ import annotations
 
 from netplan_tproxy.kernel.netlink.ipv6_objects import Ipv6Objects
+from netplan_tproxy.kernel.netlink.links import Links
 from netplan_tproxy.kernel.netlink.routing import Routing
 from netplan_tproxy.kernel.netlink.rules import Rules
 from netplan_tproxy.kernel.netlink.tc import TrafficControl
 
 
-class Netlink(Routing, Rules, TrafficControl, Ipv6Objects):
+class Netlink(Links, Routing, Rules, TrafficControl, Ipv6Objects):
     """Requests to the network namespace that the thread is in at the first of them."""

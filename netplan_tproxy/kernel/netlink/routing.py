@@ -1,4 +1,4 @@
-"""Devices and routes over rtnetlink, as plain values."""
+"""Routes over rtnetlink, as plain values."""
 
 from __future__ import annotations
 
@@ -8,12 +8,10 @@ import socket
 import struct
 import sys
 from dataclasses import dataclass
-from typing import Any
 
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.answer import HEADER, Reading
 from netplan_tproxy.kernel.netlink.channel import ACK, CREATE, EXCL, REPLACE, REQUEST, Channel
-from netplan_tproxy.kernel.netlink.pyroute import decoded, encoded
 from netplan_tproxy.kernel.netlink.request import (
     Request,
     attribute,
@@ -29,7 +27,6 @@ _ROUTE_TYPES = {
 }  # fmt: skip
 _TYPE_NUMBERS = {name: number for number, name in _ROUTE_TYPES.items()}
 _SCOPES = {"local": 254, "unicast": 253}
-_GETLINK = 18
 NEWROUTE, _DELROUTE, GETROUTE = 24, 25, 26
 _MESSAGE = struct.Struct("=8BI")  # struct rtmsg
 _DST, _OIF, _PRIORITY, _CACHEINFO, _TABLE, _PREF = 1, 4, 6, 12, 15, 20  # RTA_…
@@ -38,20 +35,6 @@ _PLAIN = {_DST, _OIF, _PRIORITY, _CACHEINFO, _TABLE, _PREF}
 _ONLINK = 4  # RTNH_F_ONLINK
 # IPv6 routes always have a metric (1024 unless given).
 _DEFAULT_METRIC = {int(socket.AF_INET): 0, int(socket.AF_INET6): 1024}
-
-
-@dataclass(frozen=True)
-class Link:
-    """A network device; ``type`` is its ARPHRD number (1: Ethernet, 772: loopback).
-
-    ``mac`` is its link-layer address, "" for none.
-    """
-
-    name: str
-    ifindex: int
-    type: int
-    master: int = 0
-    mac: str = ""
 
 
 @dataclass(frozen=True)
@@ -69,16 +52,6 @@ class RouteRecord:
 
 class Routing(Rtnetlink):
     """What ip(8) shows and changes."""
-
-    def links(self) -> dict[str, Link]:
-        """Read all devices, by name."""
-
-        def parse(reading: Reading) -> list[Link]:
-            links = (decoded("ifinfmsg", message) for message in reading.messages)
-            return [_link(link) for link in links if link.get_attr("IFLA_IFNAME")]
-
-        links = self._listed("links", _GETLINK, encoded("ifinfmsg"), parse)
-        return {link.name: link for link in links}
 
     def routes(self, family: int, *, table: int = 0, proto: int = 0) -> list[RouteRecord]:
         """Read the routes of a table or of a protocol; the kernel filters the dump.
@@ -107,13 +80,6 @@ class Routing(Rtnetlink):
     def del_route(self, route: RouteRecord) -> None:
         """Remove a route with exactly this identity; none is fine."""
         self._make(removing_route(route))
-
-
-def _link(seen: Any) -> Link:
-    return Link(
-        seen.get_attr("IFLA_IFNAME"), seen["index"], seen["ifi_type"],
-        seen.get_attr("IFLA_MASTER") or 0, seen.get_attr("IFLA_ADDRESS") or "",
-    )  # fmt: skip
 
 
 def _route(family: int, message: bytes) -> RouteRecord | None:
