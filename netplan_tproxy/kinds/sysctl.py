@@ -164,8 +164,10 @@ class Sysctl(Resource):
             if now.setting == how(ours.setting, now.setting):
                 along = {**dict(self.family), self.path: self.setting}
                 along.pop(path)
-                another_name = how is sysctl_family.same
-                yield Sysctl(path, value, tuple(along.items()) if another_name else ())
+                members = tuple(along.items()) if how is sysctl_family.same else ()
+                about = {interface_of(one) for one in (path, *dict(members))}
+                devices = {name: self.devices[name] for name in about & self.devices.keys()}
+                yield Sysctl(path, value, members, devices=devices)
 
 
 def _renamed(path: str, names: Mapping[str, str | None]) -> str | None:

@@ -128,3 +128,19 @@ def test_a_setting_of_a_device_that_came_anew_is_not_the_old_ones(host: Host) ->
     host.applied()
     host.destroyed()
     assert host.namespace.sysctl("net.ipv4.conf.lan0.rp_filter") == "1"
+
+
+def test_a_setting_that_was_first_changed_along_with_another_goes_back_all_the_same(
+    host: Host,
+) -> None:
+    host.sh("sysctl -q net.ipv4.conf.wan0.forwarding=0")
+    before = host.look()["sysctls"]
+    without = GATEWAY[: GATEWAY.index("sysctls:")]
+    host.write(f"{without}sysctls: {{net.ipv4.ip_forward: 1}}\n")
+    host.applied()
+    host.write(f"{without}sysctls: {{net.ipv4.conf.wan0.forwarding: 1}}\n")
+    host.applied()
+    renamed(host, wan0="wan9")
+    host.destroyed()
+    put_back(host, wan0="wan9")
+    assert host.look()["sysctls"] == before
