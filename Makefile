@@ -3,7 +3,7 @@
 PACKAGES := python3-bpfcc python3-venv linux-libc-dev iproute2 curl nftables tcpdump util-linux procps
 # What the tests run: the proxies of examples/, what reads our unit, manual page, completion and
 # JSON, and what injects faults.
-TEST_PACKAGES := haproxy squid v2ray shadowsocks-libev systemd man-db mandoc zsh fish strace jq \
+TEST_PACKAGES := time haproxy squid v2ray shadowsocks-libev systemd man-db mandoc zsh fish strace jq \
   wrk
 BIN := .venv/bin
 # BCC's module is that of Debian's own Python.

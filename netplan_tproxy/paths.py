@@ -7,6 +7,7 @@ from pathlib import Path
 
 DEFAULT_SITE = "/etc/netplan-tproxy/site.yaml"
 DEFAULT_STATE = "/run/netplan-tproxy"
+DEFAULT_CACHE = "/var/cache/netplan-tproxy"
 
 _PACKAGE = Path(__file__).resolve().parent
 

@@ -136,6 +136,11 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
         "--state-dir", metavar="DIR", help="journal and ledger (default: /run/netplan-tproxy)"
     )
     parser.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="compile the programs anew, without /var/cache/netplan-tproxy",
+    )
+    parser.add_argument(
         "--lock-timeout",
         metavar="SECONDS",
         type=values.seconds,
@@ -204,6 +209,7 @@ def options_of(args: argparse.Namespace) -> Options:
         site_named=bool(args.site),
         destroy=args.destroy,
         state_dir=args.state_dir or defaults.state_dir,
+        cache="" if args.no_cache else defaults.cache,
         lock_timeout=defaults.lock_timeout if args.lock_timeout is None else args.lock_timeout,
         confirm=args.confirm,
         detach=args.detach,

@@ -33,6 +33,7 @@ _GOES_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "adopt": ("--adopt", (*_PLANS, ROLLBACK, INSTALL_SERVICE)),
     "replace": ("--replace", _PLANS),
     "state_dir": ("--state-dir", _KEEPS),
+    "no_cache": ("--no-cache", (APPLY, CHECK)),
     "lock_timeout": ("--lock-timeout", (APPLY, COMMIT, ROLLBACK)),
     "diff": ("--diff", _PLANS),
     "json": ("--json", _ALL),
@@ -45,7 +46,7 @@ _GOES_WITH: dict[str, tuple[str, tuple[str, ...]]] = {
     "udp": ("--udp", (EXPLAIN,)),
     "root": ("--root", (INSTALL_SERVICE,)),
 }
-_NOT_TO_DESTROY = ("adopt", "replace")
+_NOT_TO_DESTROY = ("adopt", "replace", "no_cache")
 
 
 def idle_option(args: argparse.Namespace, command: str) -> str:

@@ -34,7 +34,9 @@ def carry_out(options: Options, environment: Environment) -> int:
     require_privileges()
     say, interrupts = environment.reporter.say, environment.interrupts
     try:
-        with opened(options.state_dir, say, interrupts, adopt=options.adopt) as session:
+        with opened(
+            options.state_dir, say, interrupts, adopt=options.adopt, cache=options.cache
+        ) as session:
             with session.state.lock(options.lock_timeout):
                 session.set_damage_aside()
                 held.refuse_while_pending(session.state)

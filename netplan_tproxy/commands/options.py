@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.output.reporter import Reporter
-from netplan_tproxy.paths import DEFAULT_SITE, DEFAULT_STATE
+from netplan_tproxy.paths import DEFAULT_CACHE, DEFAULT_SITE, DEFAULT_STATE
 from netplan_tproxy.reconcile.outcome import Outcome
 from netplan_tproxy.site.model import Check
 from netplan_tproxy.system.signals import Interrupts
@@ -30,6 +30,7 @@ class Options:
     """What the command line asks for.
 
     ``lock_timeout``, ``confirm`` and ``watch`` in seconds; ``site_named``: the user named it;
+    ``cache``: the folder of what was compiled before, "" for none;
     ``detach``: do not wait for the confirmation; ``run``: the one to commit or roll back.
     """
 
@@ -38,6 +39,7 @@ class Options:
     site_named: bool = False
     destroy: bool = False
     state_dir: str = DEFAULT_STATE
+    cache: str = DEFAULT_CACHE
     lock_timeout: float = 10.0
     confirm: float | None = None
     detach: bool = False

@@ -8,7 +8,6 @@ from netplan_tproxy.commands.options import APPLY, CHECK, DIFFERS, UNHEARD, Envi
 from netplan_tproxy.errors import ConflictError, KernelError, TproxyError
 from netplan_tproxy.inspect.meaning import difference
 from netplan_tproxy.inspect.surprises import surprises, unheard
-from netplan_tproxy.kernel.bpf.compiler import require_bcc
 from netplan_tproxy.kernel.host.capabilities import require_privileges
 from netplan_tproxy.output.progress import busy
 from netplan_tproxy.output.reporter import Reporter
@@ -28,8 +27,9 @@ def carry_out(options: Options, environment: Environment) -> int:
     reporter, checks = environment.reporter, options.command == CHECK
     try:
         with opened(
-            options.state_dir, reporter.say, environment.interrupts, adopt=options.adopt
-        ) as session:
+            options.state_dir, reporter.say, environment.interrupts,
+            adopt=options.adopt, cache=options.cache,
+        ) as session:  # fmt: skip
             plan = shown_plan(session, site, session.owned(), options, reporter)
             asked = site if checks and not plan.changes else None
             missing = list(unheard(asked)) if asked else []
@@ -59,10 +59,8 @@ def shown_plan(
         _refuse_other_file(session.state.site_record(), options.site)
     plan = session.plan(site, owned)
     refuse_impossible(plan)
-    if options.command == APPLY and any(
-        change.id.kind == "program" and change.after for change in plan.changes
-    ):
-        require_bcc()
+    if options.command in {APPLY, CHECK}:
+        _require_compiler(session, plan)
     before, after = session.state.site_record(), record(site, options)
     if plan.changes:
         reporter.means(difference(before, after))
@@ -73,6 +71,12 @@ def shown_plan(
     if options.diff:
         reporter.site_diff(diff_report(before, after))
     return plan
+
+
+def _require_compiler(session: Session, plan: Plan) -> None:
+    """Raise TproxyError where programs are to be compiled, and no compiler is here."""
+    pins = [c.id.key for c in plan.changes if c.id.kind == "program" and c.after]
+    session.kernel.bpf.programs.require_compiler(pins)
 
 
 def _refuse_other_file(applied: SiteRecord | None, path: str) -> None:

@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.datapath import fastpath, programs
+from netplan_tproxy.datapath.compile_cache import Source
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from netplan_tproxy.kernel.bpf.btf import rmem_alloc_offset, waits_for_offset
@@ -14,7 +15,7 @@ from netplan_tproxy.kernel.bpf.kfunc import call_instead
 from netplan_tproxy.kernel.bpf.libbpf import Fd
 
 if TYPE_CHECKING:
-    from netplan_tproxy.kernel.bpf.compiler import Compiled, Module
+    from netplan_tproxy.kernel.bpf.compiled import Compiled, Module
 
 _NO_BTF = (
     "fastpath: this kernel has no BTF (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF), or "
@@ -27,16 +28,29 @@ _NO_BTF = (
 _RDONLY_CAST = 0x7470726F
 
 
-def compile_source(source: str, names: Sequence[str]) -> Module:
-    """Compile the programs ``names`` of a source file. Raises TproxyError."""
+def source_of(name: str, functions: Sequence[str]) -> Source:
+    """Give all that the programs ``functions`` of a source file are made from.
+
+    Raises TproxyError.
+    """
+    return Source(
+        programs.program_source(name),
+        programs.bpf_directory() / "kbuild",
+        {**programs.defines(functions), **field_offsets(name)},
+        sorted(functions),
+    )
+
+
+def compile_source(source: Source) -> Module:
+    """Compile it. Raises TproxyError."""
     # LLVM costs 0.1 to 0.4 s and 75 MB: a run that loads nothing does without it.
     from netplan_tproxy.kernel.bpf.compiler import compile_programs  # noqa: PLC0415
 
     return compile_programs(
-        programs.program_source(source),
-        headers=str(programs.bpf_directory() / "kbuild"),
-        defines={**programs.defines(names), **field_offsets(source)},
-        functions=sorted(names),
+        source.text,
+        headers=str(source.headers),
+        defines=source.defines,
+        functions=source.functions,
     )
 
 

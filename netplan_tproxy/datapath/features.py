@@ -107,7 +107,7 @@ def try_programs(names: Sequence[str]) -> None:
 
 
 def _try_source(source: str, names: Sequence[str]) -> None:
-    module = build.compile_source(source, names)
+    module = build.compile_source(build.source_of(source, names))
     used = {name: {of for _, of in module.programs[name].relocs} for name in names}
     with contextlib.ExitStack() as held:
         maps = {

@@ -53,9 +53,10 @@ def _readable(path: str) -> str | None:
 class Kernel(Closing):
     """Handles on the network namespace this thread is in. Close it, or use ``with``."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: str = "") -> None:
+        """``cache``: the folder of what was compiled before; "" for none."""
         self.netlink = Netlink()
-        self.bpf = BpfObjects()
+        self.bpf = BpfObjects(cache)
 
     def snapshot(self) -> Snapshot:
         """Begin to look at what is there. Close it, or use ``with``."""

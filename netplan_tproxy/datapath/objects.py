@@ -8,6 +8,7 @@ Objects that a change takes away are held too, so that undo puts the same ones b
 from __future__ import annotations
 
 from netplan_tproxy.datapath.attached_programs import AttachedPrograms
+from netplan_tproxy.datapath.compile_cache import CompileCache
 from netplan_tproxy.datapath.pinned_maps import PinnedMaps
 from netplan_tproxy.datapath.pinned_programs import PinnedPrograms
 from netplan_tproxy.datapath.pins import Pins
@@ -17,10 +18,11 @@ from netplan_tproxy.datapath.sets import PolicySets
 class BpfObjects:
     """All of them, by what they are."""
 
-    def __init__(self) -> None:
+    def __init__(self, cache: str) -> None:
+        """``cache``: the folder of what was compiled before; "" for none."""
         self.pins = Pins()
         self.maps = PinnedMaps(self.pins)
-        self.programs = PinnedPrograms(self.pins, self.maps)
+        self.programs = PinnedPrograms(self.pins, self.maps, CompileCache(cache))
         self.attached = AttachedPrograms(self.pins, self.programs)
         self.sets = PolicySets(self.pins, self.maps)
 

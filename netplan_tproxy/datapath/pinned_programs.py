@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 
 from netplan_tproxy.datapath import build
 from netplan_tproxy.datapath import programs as datapath
+from netplan_tproxy.datapath.compile_cache import CompileCache
 from netplan_tproxy.datapath.pinned_maps import LAYOUTS, PinnedMaps
 from netplan_tproxy.datapath.pins import Pins
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
 from netplan_tproxy.kernel.bpf.libbpf import Fd
+from netplan_tproxy.kernel.bpf.toolchain import require_bcc
 
 _FOLDER = "programs"
 
@@ -27,8 +29,9 @@ class PinnedProgram:
 class PinnedPrograms:
     """Below ``programs/``; a pin's name holds the digest of the program's source."""
 
-    def __init__(self, pins: Pins, maps: PinnedMaps) -> None:
+    def __init__(self, pins: Pins, maps: PinnedMaps, cache: CompileCache) -> None:
         self._pins = pins
+        self._cache = cache
         self._maps = maps
         self._wanted: list[str] = []
         self._built: dict[str, Fd] = {}
@@ -63,13 +66,21 @@ class PinnedPrograms:
                     f"program {pin}: made by another version of this tool; nothing was touched"
                 )
                 raise TproxyError(message)
-        for source in sorted({datapath.source_of(name) for name in pins}):
-            self._build_source(
-                source, {n: p for n, p in pins.items() if datapath.source_of(n) == source}
-            )
+        for source, names in _by_source(pins).items():
+            self._build_source(source, {name: pins[name] for name in names})
 
-    def _build_source(self, source: str, pins: Mapping[str, str]) -> None:
-        module = build.compile_source(source, list(pins))
+    def require_compiler(self, pins: Collection[str]) -> None:
+        """Raise TproxyError where ``pins`` are to be built, and there is no compiler for them."""
+        for file, names in _by_source(pin.partition("@")[0] for pin in pins).items():
+            if self._cache.known(build.source_of(file, names)) is None:
+                require_bcc()
+
+    def _build_source(self, file: str, pins: Mapping[str, str]) -> None:
+        source = build.source_of(file, list(pins))
+        module = self._cache.known(source)
+        if module is None:
+            module = build.compile_source(source)
+            self._cache.keep(source, module.programs)
         layouts = {layout.name: layout for layout in LAYOUTS}
         for name, pin in pins.items():
             compiled = module.programs[name]
@@ -102,3 +113,11 @@ class PinnedPrograms:
             for fd in held.values():
                 fd.close()
             held.clear()
+
+
+def _by_source(names: Iterable[str]) -> dict[str, list[str]]:
+    """Sort programs by the file that they are made from."""
+    sources: dict[str, list[str]] = {}
+    for name in sorted(names):
+        sources.setdefault(datapath.source_of(name), []).append(name)
+    return dict(sorted(sources.items()))

@@ -11,6 +11,7 @@ from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import ConflictError, DamagedError, NothingPendingError, TproxyError
 from netplan_tproxy.kernel.host.netns import netns_cookie
 from netplan_tproxy.kinds import all_kinds
+from netplan_tproxy.paths import DEFAULT_CACHE
 from netplan_tproxy.reconcile import transaction
 from netplan_tproxy.reconcile.cut_off import end_lost
 from netplan_tproxy.reconcile.diff import by_id, diff, merged, way_back
@@ -125,15 +126,23 @@ class Session:
 
 @contextlib.contextmanager
 def opened(
-    state_dir: str, say: Say, interrupts: Interrupts, *, adopt: bool = False
+    state_dir: str,
+    say: Say,
+    interrupts: Interrupts,
+    *,
+    adopt: bool = False,
+    cache: str = DEFAULT_CACHE,
 ) -> Iterator[Session]:
-    """Open the network namespace of this thread. Raises TproxyError."""
+    """Open the network namespace of this thread. Raises TproxyError.
+
+    ``cache``: the folder of what was compiled before; "" for none.
+    """
     kinds = all_kinds()
     state = State(state_dir, netns_cookie(), kinds)
     # The netlink library leaves an event loop half made when a signal breaks in.
     with contextlib.ExitStack() as stack:
         with interrupts.shielded():
-            kernel = stack.enter_context(Kernel())
+            kernel = stack.enter_context(Kernel(cache))
             interrupts.checkpoint()
         yield Session(kinds, kernel, state, say, adopt)
 

@@ -42,6 +42,12 @@ def test_a_status_is_measured_without_and_with_connections() -> None:
     assert "(0 connections" in lines[0]
 
 
+def test_the_tool_itself_is_measured_beside_tc() -> None:
+    lines = run("scale", "--interfaces", "3", "--rounds", "1")
+    assert [line for line in lines if not line.startswith("  ")] == ["1 interface", "3 interfaces"]
+    assert len([line for line in lines if line.endswith(" MB")]) == 2 * 6
+
+
 def test_a_program_that_is_missing_is_named() -> None:
     words = [sys.executable, "-m", "tests.bench.proxy"]
     done = subprocess.run(

@@ -23,7 +23,8 @@ from netplan_tproxy.datapath.layouts import (
 )
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
-from netplan_tproxy.kernel.bpf.compiler import Module, Table, compile_programs
+from netplan_tproxy.kernel.bpf.compiled import Module, Table
+from netplan_tproxy.kernel.bpf.compiler import compile_programs
 from netplan_tproxy.site.model import Interface, Listener, Mark, Proxy, Site
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ import pytest
 from netplan_tproxy.datapath import fastpath, layouts
 from netplan_tproxy.datapath import programs as datapath
 from netplan_tproxy.kernel.bpf.btf import rmem_alloc_offset
-from netplan_tproxy.kernel.bpf.compiler import Table, compile_programs
+from netplan_tproxy.kernel.bpf.compiled import Table
+from netplan_tproxy.kernel.bpf.compiler import compile_programs
 from netplan_tproxy.kernel.bpf.layout import SOCKHASH
 
 pytestmark = [pytest.mark.bpf]

@@ -196,6 +196,7 @@ def test_a_kernel_without_type_information_is_refused(
     machine.write(SITE + fast(cgroup))
     before = machine.stare()
     btf.rmem_alloc_offset.cache_clear()
+    monkeypatch.setattr(btf, "_kept", [])
     monkeypatch.setattr(library(), "btf__load_vmlinux_btf", Absent())
     done = machine.apply()
     monkeypatch.undo()

@@ -11,6 +11,7 @@ from tests.faults.churn import churning
 from tests.faults.judge import problems
 from tests.faults.scenarios import scenario_of
 from tests.faults.strace import Fault, hit, traced
+from tests.faults.world import COMMAND
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -67,7 +68,7 @@ def play(case: Case, stage: Stage, log: Path) -> Result:
         world.standing = "unknown"
         meanwhile = churning(world.host.namespace) if scenario.churn else nullcontext()
         with meanwhile:
-            ran = world.run([*stage.command(scenario), *words], traced(log, case.fault.words))
+            ran = world.run([COMMAND, *words], traced(log, case.fault.words))
         result.code, result.hit = ran.code, hit(log, case.fault)
         result.said = ran.err.strip()[-600:]
         if GOING_BACK in ran.err:

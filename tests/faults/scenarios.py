@@ -29,8 +29,6 @@ class Scenario:
     in_the_way: bool = False
     # What a run that is not disturbed ends with.
     code: int = 0
-    # Whether it loads programs that are compiled beforehand.
-    compiled: bool = False
     # Whether only its compiling counts: what comes before and after is another's.
     compiling: bool = False
     # Another one that begins with the very same calls: those are played there.
@@ -49,17 +47,17 @@ class Scenario:
 SCENARIOS = {
     scenario.name: scenario
     for scenario in (
-        Scenario("first", BARE, compiled=True, begins_as="again"),
-        Scenario("compile", BARE, compiling=True),
+        Scenario("first", BARE, begins_as="again"),
+        Scenario("compile", BARE, ("--no-cache",), compiling=True),
         Scenario("change", APPLIED, to_second=True, begins_as="again"),
         Scenario("again", APPLIED),
-        Scenario("adopt", BARE, ("--adopt",), in_the_way=True, compiled=True, begins_as="again"),
+        Scenario("adopt", BARE, ("--adopt",), in_the_way=True, begins_as="again"),
         Scenario("destroy", APPLIED, ("--destroy",), with_file=False),
         Scenario(
             "give-back", APPLIED, ("--destroy",), with_file=False, in_the_way=True,
             begins_as="destroy",
         ),
-        Scenario("confirm", BARE, ("--confirm", "1"), code=3, compiled=True, begins_as="again"),
+        Scenario("confirm", BARE, ("--confirm", "1"), code=3, begins_as="again"),
         Scenario("commit", PENDING, ("--commit",), with_file=False),
         Scenario("rollback", PENDING, ("--rollback",), with_file=False),
     )
@@ -74,12 +72,10 @@ def scenario_of(name: str) -> Scenario:
     number = int(name.removeprefix("pair-"))
     pair, churn = drawn(number), number % 2 == 1
     if number % 3 == 0:
-        return Scenario(
-            name, APPLIED, to_second=True, compiled=True, begins_as="again", pair=pair, churn=churn
-        )
+        return Scenario(name, APPLIED, to_second=True, begins_as="again", pair=pair, churn=churn)
     if number % 3 == 1:
         return Scenario(
             name, APPLIED, ("--destroy",), with_file=False, begins_as="destroy", pair=pair,
             churn=churn,
         )  # fmt: skip
-    return Scenario(name, BARE, compiled=True, begins_as="again", pair=pair, churn=churn)
+    return Scenario(name, BARE, begins_as="again", pair=pair, churn=churn)

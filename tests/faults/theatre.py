@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Self
 
 import netplan_tproxy
 from tests.faults import world as worlds
-from tests.faults.compiled import taking_down
 from tests.faults.judge import Ends
 from tests.faults.play import play
 from tests.faults.scenarios import Scenario, scenario_of
@@ -35,12 +34,7 @@ class Stage:
 
     stack: ExitStack
     world: World
-    precompiled: list[str]
     _ends: dict[str, Ends] = field(default_factory=dict)
-
-    def command(self, scenario: Scenario) -> list[str]:
-        """Give the words of the command."""
-        return self.precompiled if scenario.compiled else [COMMAND]
 
     def ends(self, scenario: Scenario) -> Ends:
         """Play a scenario undisturbed once, and look."""
@@ -64,7 +58,6 @@ class Theatre:
         self._calls: dict[str, list[Made]] = {}
         self._stack = ExitStack()
         self._folder = Path(self._stack.enter_context(tempfile.TemporaryDirectory()))
-        self._precompiled = self._stack.enter_context(taking_down(self._folder))
         # An installed package is compiled, and reading it is most of what a run does at first.
         compileall.compile_dir(next(iter(netplan_tproxy.__path__)), quiet=1)
 
@@ -119,7 +112,7 @@ class Theatre:
             stage.ends(scenario)
             words, log = scenario.ready(stage.world), self._folder / "log"
             stage.world.standing = "unknown"
-            ran = stage.world.run([*stage.command(scenario), *words], traced(log, counting()))
+            ran = stage.world.run([COMMAND, *words], traced(log, counting()))
             if ran.code != scenario.code:
                 raise AssertionError(f"{scenario.name}: exit {ran.code}: {ran.err}")
             self._calls[scenario.name] = list(made(log))
@@ -135,7 +128,7 @@ class Theatre:
             with ExitStack() as stack:
                 folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
                 world = stack.enter_context(_world(scenario, folder))
-                self._stages[key] = Stage(stack.pop_all(), world, self._precompiled)
+                self._stages[key] = Stage(stack.pop_all(), world)
         return self._stages[key]
 
     def _drop(self, key: str) -> None:

@@ -17,6 +17,7 @@ from functools import cache
 from pathlib import Path
 
 from netplan_tproxy.kernel.bpf import compiler
+from netplan_tproxy.kernel.bpf.compiled import Module
 
 FOLDER = "TPROXY_TESTS_COMPILED"
 
@@ -38,13 +39,13 @@ def keep() -> None:
     @cache
     def compile_once(
         source: str, headers: str, defines: tuple[tuple[str, str], ...], names: tuple[str, ...]
-    ) -> compiler.Module:
+    ) -> Module:
         said = (source, headers, defines, names)
         if FOLDER not in os.environ or not _has_compiler():
             return compile_anew(*said)
         place = Path(os.environ[FOLDER]) / hashlib.sha256(repr(said).encode()).hexdigest()
         try:
-            known: compiler.Module = pickle.loads(place.read_bytes())  # noqa: S301 - our own
+            known: Module = pickle.loads(place.read_bytes())  # noqa: S301 - our own
         except (OSError, EOFError, pickle.UnpicklingError):
             known = compile_anew(*said)
             _write(place, pickle.dumps(known))

@@ -39,6 +39,8 @@ def enter_private(*, anew: bool = False) -> None:
     NETNS_DIR.mkdir()
     Path("/run/lock").mkdir()
     syscalls.mount("lab-bpf", str(BPFFS), "bpf")
+    # Of this host, tproxy-apply's is among what is kept there.
+    syscalls.mount("lab-cache", "/var/cache", "tmpfs", data="mode=755")
     if SETTINGS.is_dir():  # of a tproxy-apply that is installed here
         syscalls.mount("lab-etc", str(SETTINGS), "tmpfs")
     cgroups.enter_own()

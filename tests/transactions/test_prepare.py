@@ -32,6 +32,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 def fresh(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Nothing compiled or found out by another test counts."""
     monkeypatch.delenv(compiled.FOLDER)
+    shutil.rmtree(paths.DEFAULT_CACHE, ignore_errors=True)  # a lab's own
     caches = (
         compiler._compile,
         libbpf.library,

@@ -14,6 +14,7 @@ from netplan_tproxy.kernel.host.release import linux_version
 _STRUCT, _FUNC = 4, 12
 _HEAD, _MEMBER = 12, 12
 _MARKED_LOOKUPS = (6, 10)
+_kept: list[ctypes.c_void_p] = []
 
 
 @cache
@@ -79,20 +80,20 @@ def bits_of(btf: ctypes.c_void_p, of: str, *path: str) -> int | None:
 
 @contextlib.contextmanager
 def vmlinux() -> Iterator[ctypes.c_void_p | None]:
-    """Load the running kernel's type information; None where there is none."""
+    """Give the running kernel's type information; None where there is none.
+
+    Reading it takes 20 ms and 10 MB: it is kept for the next time.
+    """
     bpf = library()
     bpf.btf__load_vmlinux_btf.restype = ctypes.c_void_p
     bpf.btf__type_by_id.restype = ctypes.c_void_p
     bpf.btf__name_by_offset.restype = ctypes.c_char_p
-    # libbpf has one answer to all that fails. A second try tells what passes from what stays.
-    btf = _pointer(bpf.btf__load_vmlinux_btf()) or _pointer(bpf.btf__load_vmlinux_btf())
-    if btf is None:
-        yield None
-        return
-    try:
-        yield btf
-    finally:
-        bpf.btf__free(btf)
+    if not _kept:
+        # libbpf has one answer to all that fails. A second try tells what passes from what stays.
+        btf = _pointer(bpf.btf__load_vmlinux_btf()) or _pointer(bpf.btf__load_vmlinux_btf())
+        if btf is not None:
+            _kept.append(btf)
+    yield _kept[0] if _kept else None
 
 
 def _pointer(answer: int | None) -> ctypes.c_void_p | None:

@@ -13,48 +13,17 @@ import os
 import platform
 import struct
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache
-from importlib.util import find_spec
 from typing import Any
 
 from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.kernel.bpf.compiled import Compiled, Module, Table
+from netplan_tproxy.kernel.bpf.toolchain import NO_BCC
 from netplan_tproxy.system.programs import environment
 
 _INSN = 8
 _LD_IMM64 = 0x18
 _PSEUDO_MAP_FD = 1
-_NO_BCC = (
-    "bcc not found: apt install python3-bpfcc, and use a Python that sees it "
-    "(/usr/bin/python3, or a venv with --system-site-packages); nothing was touched"
-)
-
-
-@dataclass(frozen=True)
-class Compiled:
-    """A program: instructions, and which of them (by index) refer to which map."""
-
-    insns: bytes
-    relocs: tuple[tuple[int, str], ...]
-
-
-@dataclass(frozen=True)
-class Table:
-    """A map as the C source declares it, sizes in bytes."""
-
-    type: int
-    key_size: int
-    value_size: int
-    max_entries: int
-    flags: int
-
-
-@dataclass(frozen=True)
-class Module:
-    """All that came of one source."""
-
-    programs: dict[str, Compiled]
-    tables: dict[str, Table]
 
 
 def compile_programs(
@@ -105,17 +74,11 @@ def _compile(
     return Module(programs, {name: table for name, (_, table) in tables.items()})
 
 
-def require_bcc() -> None:
-    """Raise TproxyError where there is no bcc; it is not imported, which takes a while."""
-    if find_spec("bcc") is None:
-        raise TproxyError(_NO_BCC)
-
-
 def _bcc() -> Any:
     try:
         import bcc  # noqa: PLC0415
     except ImportError as missing:
-        raise TproxyError(_NO_BCC) from missing
+        raise TproxyError(NO_BCC) from missing
     if not hasattr(bcc, "BPF"):
         message = (
             "bcc is another program (the one of PyPI): remove it, and apt install python3-bpfcc; "

@@ -102,18 +102,18 @@ def enumerator(btf: bytes, name: bytes) -> int | None:
     if len(btf) < header:
         return None
     words = memoryview(btf)[:header].cast("I")
-    start = words[1]
-    types = btf[start + words[2] : start + words[2] + words[3]]
-    strings = btf[start + words[4] : start + words[4] + words[5]]
+    # It is several megabytes: searched where it lies.
+    types, types_end = words[1] + words[2], words[1] + words[2] + words[3]
+    strings, end = words[1] + words[4], words[1] + words[4] + words[5]
     prefix = name[: name.rindex(b"_") + 1]
-    at = strings.find(b"\0" + name + b"\0") + 1
-    wanted = at.to_bytes(4, sys.byteorder)
-    index = types.find(wanted) if at else -1
+    at = btf.find(b"\0" + name + b"\0", strings, end) + 1
+    wanted = (at - strings).to_bytes(4, sys.byteorder) if at else b""
+    index = btf.find(wanted, types, types_end) if at else -1
     while index >= 0:
-        if index % 4 == 0 and index >= _BYTE:
-            before = int.from_bytes(types[index - _BYTE : index - 4], sys.byteorder)
-            value = int.from_bytes(types[index + 4 : index + _BYTE], sys.byteorder)
-            if strings[before:].startswith(prefix) and value < _BITS:
+        if (index - types) % 4 == 0 and index >= types + _BYTE:
+            before = int.from_bytes(btf[index - _BYTE : index - 4], sys.byteorder)
+            value = int.from_bytes(btf[index + 4 : index + _BYTE], sys.byteorder)
+            if btf.startswith(prefix, strings + before) and value < _BITS:
                 return value
-        index = types.find(wanted, index + 1)
+        index = btf.find(wanted, index + 1, types_end)
     return None

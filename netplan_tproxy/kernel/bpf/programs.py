@@ -85,8 +85,8 @@ def load_program(  # noqa: PLR0913 - what a program is takes this many words
     code = bytearray(insns)
     for index, map_name in relocs:
         struct.pack_into("=i", code, index * _INSN + 4, maps[map_name])
-    log = ctypes.create_string_buffer(_LOG_SIZE)
     for level in (0, 1):
+        log = ctypes.create_string_buffer(_LOG_SIZE if level else 1)
         options = _LoadOptions(
             sz=ctypes.sizeof(_LoadOptions),
             attempts=1,
