@@ -15,15 +15,14 @@ from netplan_tproxy.site.sections.routes import declared_tables, parse_table, re
 from netplan_tproxy.site.sections.rules import default_rules, read_rules
 from netplan_tproxy.site.sections.selection import SelectionReader
 from netplan_tproxy.site.sections.sysctls import parse_name, read_sysctls
-from netplan_tproxy.site.yaml.nodes import Scalar, section, walk, without
-from netplan_tproxy.site.yaml.problem import joined
+from netplan_tproxy.site.yaml.nodes import Scalar, children, section, without
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
     from netplan_tproxy.site.model import Mark, Rule
-    from netplan_tproxy.site.yaml.nodes import Mapping
-    from netplan_tproxy.site.yaml.problem import Path, Problem
+    from netplan_tproxy.site.yaml.nodes import Mapping, Node
+    from netplan_tproxy.site.yaml.problem import Path, Position, Problem
 
 DEFAULT_NAME = "default"
 
@@ -59,6 +58,7 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
         *check_problems,
         *fastpath_problems,
     ]
+    where, texts = ({}, {}) if problems or bad else _index(root)
     site = Site(
         name=str(usable.scalar("site", DEFAULT_NAME)),
         interfaces=interfaces,
@@ -72,8 +72,8 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
         checks=checks,
         fastpath=fastpath,
         source=source,
-        where={} if problems or bad else _where(root),
-        texts={} if problems or bad else _texts(root),
+        where=where,
+        texts=texts,
     )
     if not problems and not bad:
         problems = inconsistencies(site, root)
@@ -95,20 +95,32 @@ def _rules(
     return read_rules(entry, marks, tables, families, bad) if entry else ((), [])
 
 
-def _where(root: Mapping) -> dict[str, tuple[int, int]]:
-    """Return line and column by path; keys also in the canonical form that ``Site`` holds."""
-    where = {joined(path): at for path, at, _ in walk(root)}
+def _index(root: Mapping) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:
+    """Return line and column, and the text of every plain value as the file has it, by path.
+
+    The places also by the canonical form of the keys that ``Site`` holds.
+    """
+    where: dict[str, Position] = {}
+    texts: dict[str, str] = {}
+    _add(root, "", where, texts)
     for entry in section(root, "sysctls").entries:
         where[f"sysctls.{parse_name(entry.key)}"] = entry.at
     for entry in section(root, "route_tables").entries:
-        below = walk(entry.value, ("route_tables", str(parse_table(entry.key))))
-        where[f"route_tables.{parse_table(entry.key)}"] = entry.at
-        where |= {joined(path): at for path, at, _ in below}
+        table = f"route_tables.{parse_table(entry.key)}"
+        if table not in where:
+            where[table] = entry.at
+            _add(entry.value, table, where, {})
     if port := where.get("proxy.port"):
         where |= {"proxy.tcp": port, "proxy.tcp.port": port}
-    return {path: (at.line, at.column) for path, at in where.items()}
+    return {path: (at.line, at.column) for path, at in where.items()}, texts
 
 
-def _texts(root: Mapping) -> dict[str, str]:
-    """Return the text of every plain value as the file has it, by path."""
-    return {joined(path): node.text for path, _, node in walk(root) if isinstance(node, Scalar)}
+def _add(node: Node, path: str, where: dict[str, Position], texts: dict[str, str]) -> None:
+    """Add what is below ``node``, whose path is ``path``, as ``joined`` has it."""
+    for name, at, child in children(node):
+        below = f"{path}[{name}]" if isinstance(name, int) else f"{path}.{name}" if path else name
+        where[below] = at
+        if isinstance(child, Scalar):
+            texts[below] = child.text
+        else:
+            _add(child, below, where, texts)

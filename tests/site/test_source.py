@@ -75,7 +75,7 @@ def test_a_file_over_2_mib_is_not_read(tmp_path: Path, monkeypatch: pytest.Monke
         pytest.fail("opened")
 
     monkeypatch.setattr(os, "open", fail)
-    assert _only_line(path) == ": is larger than 2 MiB, would be a few lines of YAML"
+    assert _only_line(path) == ": is larger than 16 MiB, would be a few lines of YAML"
 
 
 def test_a_file_whose_size_is_not_told_is_read_up_to_the_limit(

@@ -20,7 +20,8 @@ if TYPE_CHECKING:
     from netplan_tproxy.site.yaml.nodes import Value
 
 MAX_DEPTH = 32
-MAX_NODES = 50_000  # with every alias counted as what it stands for
+MAX_NODES = 500_000  # that stand in the file
+MAX_EXPANDED = 50_000  # that come of aliases
 _MERGE = "<<"
 _NO_TEXT = re.compile("[\0\ud800-\udfff]")
 
@@ -63,6 +64,7 @@ class Composer:
         self._anchors: dict[str, _Anchored] = {}
         self._open: set[str] = set()
         self._count = 0
+        self._expanded = 0
 
     def document(self) -> Node | None:
         """Return the root of the only document, or None if there is none.
@@ -130,7 +132,7 @@ class Composer:
         if isinstance(event, yaml.ScalarEvent) and event.anchor is None and event.tag is None:
             self._spend(event, 1, depth)
             text = self._text(event, path, is_key=True)
-            return _Key(text, at, merge=event.style is None and text == _MERGE)
+            return _Key(text, at, merge=not event.style and text == _MERGE)
         node = self._node(event, path, depth)
         if not isinstance(node, Scalar):
             _fail(event, path, "a key is a list or a map, would be a plain word")
@@ -151,7 +153,7 @@ class Composer:
         at = start(event)
         text = self._text(event, path)
         value: Value = text
-        if event.style is None and event.tag not in ("!", TAG + "str"):
+        if not event.style and event.tag not in ("!", TAG + "str"):
             try:
                 value = resolve(text)
             except ValueError as error:
@@ -177,7 +179,10 @@ class Composer:
         target = self._anchors.get(name)
         if target is None:
             _fail(event, path, *_alias_texts(name, "is not defined"))
-        self._spend(event, target.size, depth + target.height)
+        self._expanded += target.size
+        if self._expanded > MAX_EXPANDED:
+            _fail(event, YAML, f"more than {MAX_EXPANDED} values come of aliases, would be fewer")
+        self._spend(event, 0, depth + target.height)
         return target.node
 
     def _collection_tag(self, event: yaml.CollectionStartEvent, name: str, path: Path) -> None:
@@ -188,7 +193,7 @@ class Composer:
     def _spend(self, event: yaml.Event, nodes: int, depth: int) -> None:
         self._count += nodes
         if self._count > MAX_NODES:
-            _fail(event, YAML, f"more than {MAX_NODES} values, aliases expanded, would be fewer")
+            _fail(event, YAML, f"more than {MAX_NODES} values, would be fewer")
         if depth > MAX_DEPTH:
             _fail(event, YAML, f"nested more than {MAX_DEPTH} levels deep, would be fewer")
 

@@ -11,7 +11,7 @@ from netplan_tproxy.errors import Place, SiteError, SiteProblem
 from netplan_tproxy.system.text import printable
 
 MEBIBYTE = 1024 * 1024
-MAX_BYTES = 2 * MEBIBYTE  # of a site file: more than 50 000 values fit in; PyYAML takes 2 s
+MAX_BYTES = 16 * MEBIBYTE  # of a site file
 _UTF16_MARKS = (b"\xff\xfe", b"\xfe\xff")
 
 
