@@ -79,7 +79,7 @@ class Store:
         path = self.path(name)
         aside = path.with_suffix(_ASIDE)
         try:
-            write_file(aside, json.dumps({**self.stamp, **values}, indent=1) + "\n", os.O_TRUNC)
+            write_file(aside, json.dumps({**self.stamp, **values}) + "\n", os.O_TRUNC)
             aside.rename(path)
         except OSError:
             with contextlib.suppress(OSError):
