@@ -126,14 +126,14 @@ class NotPutBackError(TproxyError):
 
 
 class NothingPendingError(TproxyError):
-    """Nothing awaits its confirmation, or not the run that was named."""
+    """Nothing waits for confirmation, or not the run that was named."""
 
     exit_code = 7
     code = "nothing-pending"
 
 
 class OtherRunError(TproxyError):
-    """Another run than the one that was named awaits its confirmation."""
+    """Another run than the one that was named waits for confirmation."""
 
     exit_code = 8
     code = "other-run"

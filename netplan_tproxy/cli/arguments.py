@@ -64,27 +64,27 @@ def parser() -> argparse.ArgumentParser:
 
 def _add_commands(parser: argparse.ArgumentParser) -> None:
     mode = parser.add_mutually_exclusive_group()
-    mode.add_argument("--dry-run", action="store_true", help="show the plan, touch nothing")
+    mode.add_argument("--dry-run", action="store_true", help="show the plan, change nothing")
     mode.add_argument(
         "--commit", nargs="?", const="", metavar="RUN", help="keep what --confirm is waiting for"
     )
-    mode.add_argument("--rollback", nargs="?", const="", metavar="RUN", help="take it back at once")
+    mode.add_argument("--rollback", nargs="?", const="", metavar="RUN", help="undo it now")
     mode.add_argument(
-        "--check", action="store_true", help="exit 2 if the kernel differs, touch nothing"
+        "--check", action="store_true", help="exit 2 if the kernel differs, change nothing"
     )
     mode.add_argument(
-        "--status", action="store_true", help="what is set up here, and what it does at the moment"
+        "--status", action="store_true", help="show what is set up here, and what it is doing"
     )
     mode.add_argument(
         "--explain",
         metavar="ADDRESS:PORT",
         type=values.target,
-        help="what would become of a connection there, and what decides",
+        help="say what would happen to a connection to there, and why",
     )
     mode.add_argument(
         "--doctor",
         action="store_true",
-        help="look for what keeps this host from being a transparent proxy, and say what to do",
+        help="find what keeps this host from being a transparent proxy, and say what to do",
     )
     mode.add_argument(
         "--install-service",
@@ -101,14 +101,12 @@ def _add_commands(parser: argparse.ArgumentParser) -> None:
 
 
 def _add_options(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument(
-        "--destroy", action="store_true", help="take away exactly what was put there"
-    )
+    parser.add_argument("--destroy", action="store_true", help="remove exactly what was put there")
     parser.add_argument(
         "--confirm",
         metavar="SECONDS",
         type=values.wait,
-        help="go back unless confirmed (Enter, or --commit elsewhere) in time",
+        help="undo the change unless it is confirmed in time (Enter, or --commit elsewhere)",
     )
     parser.add_argument(
         "--detach",

@@ -53,7 +53,7 @@ def address(text: str) -> str:
     try:
         return str(as_sent(ipaddress.ip_address(text)))
     except ValueError as wrong:
-        message = f"'{text}' is no address such as 10.0.0.1 or fd00::1"
+        message = f"'{text}' is not an address such as 10.0.0.1 or fd00::1"
         raise argparse.ArgumentTypeError(message) from wrong
 
 
@@ -64,6 +64,6 @@ def mark(text: str) -> int:
     except ValueError:
         value = -1
     if not 0 <= value <= _MOST_MARK:
-        message = f"'{text}' is no mark from 0 to {_MOST_MARK:#x}"
+        message = f"'{text}' is not a mark from 0 to {_MOST_MARK:#x}"
         raise argparse.ArgumentTypeError(message)
     return value

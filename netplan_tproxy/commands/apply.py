@@ -145,7 +145,7 @@ def _settle(session: Session, ledger: Ledger) -> None:
     try:
         transaction.settle(ledger, session.kinds, session.kernel)
     except (TproxyError, OSError) as failure:
-        message = f"{failure}; everything else was done: run again to have this done too"
+        message = f"{failure}; everything else was done: run again to do this too"
         raise NotPutBackError(message) from failure
 
 

@@ -1,4 +1,4 @@
-"""``--commit [RUN]``: keep the change that awaits its confirmation."""
+"""``--commit [RUN]``: keep the change that waits for confirmation."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from netplan_tproxy.state.state import State
 
 
 def carry_out(options: Options, environment: Environment) -> int:
-    """Keep it. Raises TproxyError where nothing awaits its confirmation."""
+    """Keep it. Raises TproxyError where nothing is waiting for confirmation."""
     require_privileges()
     state = State(options.state_dir, netns_cookie(), all_kinds())
     confirming = partial(_for_good, environment)
@@ -39,10 +39,10 @@ def commit(
     with state.lock(lock_timeout):
         pending = named(state, run)
         if pending is None:
-            message = "nothing awaits its confirmation"
+            message = "nothing is waiting for confirmation"
             raise NothingPendingError(message)
         if pending.left <= 0 and pending.watchdog.alive:
-            message = "too late: the change is going back at this moment"
+            message = "too late: the change is being undone"
             raise TooLateError(message)
         with confirming():
             state.confirm(pending)

@@ -30,7 +30,7 @@ _SLACK = 30.0
 
 @dataclass(frozen=True)
 class Held:
-    """A change that awaits its confirmation, and the mark that tells how it ends."""
+    """A change that waits for confirmation, and the mark that tells how it ends."""
 
     pending: Pending
     mark: Mark
@@ -98,27 +98,27 @@ def hold(
 
 
 def refuse_while_pending(state: State) -> None:
-    """Raise LockedError while a change awaits its confirmation."""
+    """Raise LockedError while a change waits for confirmation."""
     pending = state.pending()
     if pending is not None and not pending.overdue:
         message = (
-            f"a change awaits its confirmation for another {pending.left:.0f} s: "
+            f"a change waits for confirmation for another {pending.left:.0f} s: "
             "tproxy-apply --commit or --rollback first; nothing was touched"
         )
         raise LockedError(message)
 
 
 def named(state: State, run: str) -> Pending | None:
-    """Read what awaits its confirmation; None: nothing does, and no ``run`` was named.
+    """Read what waits for confirmation; None: nothing does, and no ``run`` was named.
 
     Raises NothingPendingError or OtherRunError where ``run`` is named and does not wait.
     """
     pending = state.pending()
     if run and pending is None:
-        message = f"run {run} awaits no confirmation: it was confirmed, or has gone back"
+        message = f"run {run} is not waiting for confirmation: it was confirmed, or undone"
         raise NothingPendingError(message)
     if run and pending is not None and pending.run != run:
-        message = f"run {run} awaits no confirmation, but run {pending.run} does"
+        message = f"run {run} is not waiting for confirmation, but run {pending.run} does"
         raise OtherRunError(message)
     return pending
 
@@ -155,6 +155,8 @@ def until_settled(state: State, pending: Pending, mark: Mark) -> None:
     while (seen := still(state, pending.run)) is not None:
         mark.refresh()
         if not seen.watchdog.alive or time.monotonic() > deadline:
-            message = "the change has not gone back as it should have: run tproxy-apply --rollback"
+            message = (
+                "the change was not undone as it should have been: run tproxy-apply --rollback"
+            )
             raise NotPutBackError(message)
         time.sleep(INTERVAL)

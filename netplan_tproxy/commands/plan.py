@@ -1,4 +1,4 @@
-"""``--dry-run`` and ``--check``: show the plan, touch nothing."""
+"""``--dry-run`` and ``--check``: show the plan, change nothing."""
 
 from __future__ import annotations
 

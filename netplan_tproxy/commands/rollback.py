@@ -1,4 +1,4 @@
-"""``--rollback [RUN]``: take back what awaits its confirmation, or what a killed run began."""
+"""``--rollback [RUN]``: take back what waits for confirmation, or what a killed run began."""
 
 from __future__ import annotations
 

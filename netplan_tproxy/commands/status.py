@@ -1,4 +1,4 @@
-"""``--status``: what is set up here, and what it does at the moment."""
+"""``--status``: show what is set up here, and what it is doing."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 _NO_BTF = (
     "fastpath: this kernel has no BTF (/sys/kernel/btf/vmlinux, CONFIG_DEBUG_INFO_BTF), or "
-    "none with sk_backlog.rmem_alloc, so nobody could tell how much waits for a reader; "
+    "none with sk_backlog.rmem_alloc, so it can't tell how much waits for a reader; "
     "nothing was touched"
 )
 

@@ -175,7 +175,7 @@ def _telling(what: str) -> Iterator[None]:
     try:
         yield
     except UnsafeError as hazard:
-        message = f"{what}: {hazard}: look who put it there, and remove it"
+        message = f"{what}: {hazard}: find out who put it there, and remove it"
         raise KernelError(message) from hazard
     except OSError as refusal:
         message = f"{what}: {refusal.strerror}"

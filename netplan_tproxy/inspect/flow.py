@@ -36,7 +36,7 @@ def parse_target(text: str) -> tuple[str, int]:
     An IPv4 address written as IPv6 is the IPv4 address: packets to it are IPv4, whatever the
     family of the socket.
     """
-    message = f"'{text}' is no address and port such as 1.1.1.1:443 or [2606:4700::1111]:443"
+    message = f"'{text}' is not an address and port such as 1.1.1.1:443 or [2606:4700::1111]:443"
     host, colon, port = text.rpartition(":")
     bracketed = host.startswith("[") and host.endswith("]")
     if not colon or not (port.isascii() and port.isdecimal()) or not 0 < int(port) < _PORTS:

@@ -21,8 +21,8 @@ from netplan_tproxy.site.model import AF_INET, AF_INET6, Listener, Site
 # Addresses that nothing is sent to: only the way there is asked for.
 _FAR = {AF_INET: "1.1.1.1", AF_INET6: "2606:4700:4700::1111"}
 _DOWN = {
-    "drop": "is refused until somebody does",
-    "bypass": "goes out directly until somebody does",
+    "drop": "are refused until somebody does",
+    "bypass": "go out directly until somebody does",
 }
 
 
@@ -72,9 +72,9 @@ def _elsewhere(site: Site) -> Iterator[str]:
         if not there and _type(listener.address) != "local" and not _binds_anywhere(site, name):
             path = f"proxy.{name}.address"
             yield (
-                f"{site.place(path)}: {path}: {listener.address} is no address of this host, and "
-                "nobody listens there: only a transparent socket can be bound to it, or one that "
-                "comes after the address"
+                f"{site.place(path)}: {path}: {listener.address} is not an address of this host, "
+                "and nobody listens there: only a transparent socket can be bound to it, or one "
+                "that comes after the address"
             )
 
 
@@ -92,19 +92,19 @@ def heard(
     """
     protocol = name.removesuffix("6")
     if not there:
-        yield f"nobody listens on {protocol} {listener}: what is new {_DOWN[when_down]}"
+        yield f"nobody listens on {protocol} {listener}: new connections {_DOWN[when_down]}"
         return
     first = there[0]
     if first.transparent is not False:
         return
     if demanded:
-        fate = f"gets nothing, and what is new {_DOWN[when_down]}"
+        fate = f"gets nothing, and new connections {_DOWN[when_down]}"
     elif name == "tcp6":
         return  # answers from a foreign address all the same
     else:
         fate = "connections time out"
     yield (
-        f"{protocol} {listener} is no transparent socket: {fate}; let the proxy set "
+        f"{protocol} {listener} is not a transparent socket: {fate}; let the proxy set "
         "IP_TRANSPARENT (its 'tproxy' or 'transparent' setting, and CAP_NET_ADMIN)"
     )
 
@@ -112,8 +112,9 @@ def heard(
 def _trusting() -> Iterator[str]:
     if not demands_transparency():
         yield (
-            "this kernel lets no program tell a transparent socket from another (no BTF, or "
-            "lockdown before Linux 6.2): any user's socket on the proxy's address and port gets all"
+            "this kernel doesn't let a program see whether a socket is transparent (no BTF, or "
+            "lockdown before Linux 6.2): any user's socket on the proxy's address and port "
+            "gets everything"
         )
 
 
@@ -131,7 +132,7 @@ def _forwarding(site: Site, links: Mapping[str, Link]) -> Iterator[str]:
             value = asked.get(path) or asked.get(general) or read_sysctl(path)
             if value == "0":
                 yield (
-                    f"this host does not pass on what comes in by {interface.name} "
+                    f"this host does not forward what comes in by {interface.name} "
                     f"({path.replace('/', '.')} is 0), so it is left alone"
                 )
 
@@ -146,7 +147,7 @@ def _not_named(site: Site, out: Mapping[int, str]) -> Iterator[str]:
             version = "IPv6 " if family == AF_INET6 else ""
             yield (
                 f"the {version}default route leaves by {device}, which the file does not name: "
-                "what goes there is left alone"
+                "traffic that leaves there is left alone"
             )
 
 

@@ -14,11 +14,11 @@ from netplan_tproxy.system.text import clipped, printable
 Report = Mapping[str, Any]
 
 _ENDS = {
-    "local": "stays on this host, which takes {target} for its own",
+    "local": "stays on this host, which has the address {target}",
     "no_route": "goes nowhere: this host has no route to {target}",
     "not_watched": "left alone: nothing of ours watches what {goes} {device}",
     "unconfigured": "left alone: the programs have no config",
-    "not_forwarding": "left alone: this host does not pass on what comes in by {device}",
+    "not_forwarding": "left alone: this host does not forward what comes in by {device}",
     "no_proxy": "left alone: no proxy is set up for {listener}",
     "bypass_address": "left alone: such addresses are never intercepted",
     "bypass_mark": "left alone: it carries a bypass mark",
@@ -29,7 +29,7 @@ _ENDS = {
     "bypass_user": "left alone: its user is bypassed",
     "bypass_cgroup": "left alone: its cgroup is bypassed",
     "intercepted": "goes to the proxy on {proxy}",
-    "lost": "lost: meant for {proxy}, but no rule and route take it in: see --status",
+    "lost": "lost: meant for {proxy}, but no rule and route bring it there: see --status",
     "refused": "refused: {nobody} on {proxy}",
     "down_bypassed": "goes out directly: {nobody} on {proxy}, and it is to go on then",
 }

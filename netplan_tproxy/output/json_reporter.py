@@ -47,7 +47,7 @@ class JsonReporter:
         self._body["diff"] = report
 
     def pending(self, report: Report) -> None:
-        """Keep what awaits its confirmation."""
+        """Keep what waits for confirmation."""
         self._body["pending"] = report
 
     def done(self, what: str, seconds: float) -> None:

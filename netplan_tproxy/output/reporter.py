@@ -39,7 +39,7 @@ class Reporter(Protocol):
         """Show how the file differs from the one applied last (``site_record.diff_report``)."""
 
     def pending(self, report: Report) -> None:
-        """Show what awaits its confirmation (``reconcile.report.pending_report``)."""
+        """Show what waits for confirmation (``reconcile.report.pending_report``)."""
 
     def done(self, what: str, seconds: float) -> None:
         """Say that a plan was carried out, and how long the run took."""

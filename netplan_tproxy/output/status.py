@@ -89,7 +89,7 @@ def _head(report: Report, style: Style) -> Iterator[str]:
     if report["pending_seconds"] is not None:
         yield style.warn(f"  goes back in {report['pending_seconds']:.0f} s unless confirmed")
     if report["cut_short"]:
-        yield style.warn("  a run was cut short: the next one begins with what it left")
+        yield style.warn("  a run was cut short: the next one starts from what it left")
     if report["when_down"] is None:
         yield style.fail("  there is no config: everything is left alone")
 
@@ -111,7 +111,7 @@ def _interface(one: Report, style: Style) -> Iterator[str]:
         for each in one["counters"]
     ]  # fmt: skip
     if counted:
-        title, *rest = columns([("packets", "bytes", "now", "what became of them"), *counted],
+        title, *rest = columns([("packets", "bytes", "now", "what happened to them"), *counted],
                                right=_RIGHT)  # fmt: skip
         yield style.dim(f"  {title}")
         yield from (f"  {row}" for row in rest)
@@ -138,7 +138,7 @@ def _listeners(report: Report, style: Style) -> Iterator[str]:
     if not all(one["listening"] for one in report["listeners"]):
         yield style.warn(f"  where nobody listens {_DOWN[report['when_down']]}")
     if any(one["transparent"] is False for one in report["listeners"]):
-        yield style.warn("  a socket without IP_TRANSPARENT is not given what was sent to others")
+        yield style.warn("  a socket without IP_TRANSPARENT gets no intercepted connections")
 
 
 def processes(held: Sequence[Report]) -> str:
@@ -179,7 +179,7 @@ def _fastpath(fast: Mapping[str, int] | None, style: Style) -> Iterator[str]:
     connections = f"{held} connection{'' if held == 1 else 's'} ({most} at most)"
     yield f"  {fast['sockets']} sockets take part now, of {connections}"
     if held >= most:
-        yield style.warn("  it is full: who comes now goes over TCP")
+        yield style.warn("  it is full: new connections use TCP")
     yield f"  {fast['messages']} messages redirected, {fast['bytes']} bytes"
     for what in ("demoted", "refused", "left"):
         told = {name: number for name, number in fast.items() if name.startswith(f"{what}_")}
@@ -199,7 +199,7 @@ def _drift(drift: Report | None, style: Style) -> Iterator[str]:
     if drift["why"]:
         yield from map(style.warn, wrapped(f"  {printable(drift['why'])}", style.width))
         if drift["against"] == "nothing":
-            yield style.warn("  and what was applied is not on record: not known")
+            yield style.warn("  unknown, since what was applied is not on record")
             return
         yield "  compared with what was applied instead:"
     differing = sum(drift["counts"].values())

@@ -74,10 +74,10 @@ def end_lost(changes: Sequence[Change], kernel: Kernel) -> str:
         cut = [one for one in live_connections(kernel.bpf.maps) if _is_cut(one, gone, ways)]
         ended = abort_all(socket for one in cut for socket in one.sockets)
     except KernelError as refusal:
-        return f"! connections that nothing carries to the proxy any more hang: {refusal}"
+        return f"! connections that no longer reach the proxy hang: {refusal}"
     if not cut:
         return ""
-    said = f"{len(cut)} connection{'s'[: len(cut) != 1]} that nothing carries to the proxy any more"
+    said = f"{len(cut)} connection{'s'[: len(cut) != 1]} that no longer reach the proxy"
     if ended:
         return f"reset {said}"
     return f"! {said}: this kernel cannot end them (CONFIG_INET_DIAG_DESTROY), they may hang"

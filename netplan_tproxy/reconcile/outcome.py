@@ -4,8 +4,8 @@ from __future__ import annotations
 
 BEFORE = "everything is as it was before"
 APPLIED = "the change was made before that and stays"
-GOING_BACK = "the change was asked to go back, and does"
-GONE_BACK = "what was not committed has gone back, and nothing else was done"
+GOING_BACK = "the change is being undone, as asked"
+GONE_BACK = "what was not committed was undone, and nothing else was done"
 HELD = "the change is made, and goes back unless it is confirmed: tproxy-apply --commit"
 
 

@@ -36,7 +36,7 @@ def plan_report(plan: Plan) -> dict[str, Any]:
 
 
 def pending_report(pending: Pending) -> dict[str, Any]:
-    """Give what awaits its confirmation as JSON values; ``deadline`` as in RFC 3339."""
+    """Give what waits for confirmation as JSON values; ``deadline`` as in RFC 3339."""
     at = time.time() + pending.left
     return {
         "run": pending.run,

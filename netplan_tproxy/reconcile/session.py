@@ -68,11 +68,13 @@ class Session:
             return ledger
         pending = self.state.pending()
         if pending is None:
-            self.say(f"a run was killed after {len(begun)} of its changes: they count as ours")
+            self.say(
+                f"a run was killed after {len(begun)} of its changes: this run takes them over"
+            )
         elif pending.overdue:
             self.say("a change was not confirmed, and its watchdog is gone: it goes back first")
         else:
-            self.say(f"a change awaits its confirmation for another {pending.left:.0f} s")
+            self.say(f"a change waits for confirmation for another {pending.left:.0f} s")
         scope = [*(mine.ours for mine in ledger.values()), *(change.subject for change in begun)]
         return merged(ledger, begun, transaction.observe(self.kinds, self.kernel, scope))
 
@@ -99,7 +101,7 @@ class Session:
         links = self.kernel.links()
         begun = follow_changes(self.state.interrupted(), links)
         if self.state.pending() is None and not begun:
-            message = "nothing awaits its confirmation, and no run was cut short"
+            message = "nothing is waiting for confirmation, and no run was cut short"
             raise NothingPendingError(message)
         ledger = follow_ledger(self.state.ledger(), links)
         committed = {identity: mine.ours for identity, mine in ledger.items()}

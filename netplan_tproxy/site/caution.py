@@ -164,7 +164,7 @@ def _without_route(site: Site) -> Iterator[SiteWarning]:
         if not AddressSet([*routed, *site.policy.bypass_to]).holds_all(wanted):
             message = (
                 f"has no route for some of what is intercepted over {_FAMILY_NAMES[family]}, which "
-                f"does not reach the proxy, would be such as {{to: '{EVERYTHING[family]}'}}"
+                f"does not reach the proxy, expected something like {{to: '{EVERYTHING[family]}'}}"
             )
             yield _warning(site, "no-route", f"route_tables.{tables[0]}", message)
 

@@ -64,7 +64,9 @@ def _site(document: Document, source: str) -> tuple[Site | None, list[Problem]]:
     return site, [*problems, *wrong]
 
 
-_EMPTY = Problem(NOWHERE, (), "is empty, would be such as 'version: 1' and keys interfaces, proxy")
+_EMPTY = Problem(
+    NOWHERE, (), "is empty, expected something like 'version: 1' and keys interfaces, proxy"
+)
 
 
 def _ordered(problems: Iterable[Problem], source: str) -> list[SiteProblem]:

@@ -136,7 +136,7 @@ class State:
         """Keep a journal that can't be read under another name; give its path."""
         return self._journal.set_aside()
 
-    # a change that awaits its confirmation
+    # a change that waits for confirmation
 
     def hold(
         self,
@@ -154,14 +154,14 @@ class State:
         return run
 
     def pending(self) -> Pending | None:
-        """Read what awaits its confirmation; None once it is confirmed or taken back."""
+        """Read what waits for confirmation; None once it is confirmed or taken back."""
         pending = self._pending.read()
         if pending is None or self._journal.run() != pending.run or self.committed(pending.run):
             return None
         return pending
 
     def end_time(self) -> None:
-        """Let what awaits its confirmation go back now."""
+        """Let what waits for confirmation go back now."""
         self._pending.end_time()
 
     def confirm(self, pending: Pending) -> None:
@@ -175,7 +175,7 @@ class State:
         return self._pending.mark()
 
     def release(self) -> None:
-        """Nothing awaits its confirmation any more."""
+        """Nothing waits for confirmation any more."""
         self._pending.remove()
 
     def tell_left(self, run: str, left: Sequence[str]) -> None:

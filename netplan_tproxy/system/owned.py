@@ -52,7 +52,7 @@ class Owned(Closing):
             return None
         except OSError as refusal:
             if refusal.errno in _NO_DIRECTORY:
-                raise UnsafeError(f"{path}: is no directory, or a link to one") from None
+                raise UnsafeError(f"{path}: is not a directory, or is a link to one") from None
             raise
         directory = Owned(fd, path)
         status = os.fstat(fd)

@@ -30,7 +30,7 @@ def watchdog_of(host: Host) -> int:
 
 
 def time_is_up(host: Host) -> None:
-    """Let the deadline of what awaits its confirmation be now.
+    """Let the deadline of what waits for confirmation be now.
 
     A test that would wait for it instead is only right on a machine that is fast enough.
     """

@@ -154,10 +154,10 @@ def test_another_run_meanwhile_is_told_and_touches_nothing(host: Host) -> None:
             for arguments in ([str(host.site)], ["--destroy"]):
                 done = host.run(*arguments)
                 assert done.code == 5
-                assert done.err.startswith("tproxy-apply: a change awaits its confirmation")
+                assert done.err.startswith("tproxy-apply: a change waits for confirmation")
                 assert done.err.endswith("--commit or --rollback first; nothing was touched\n")
             looked = host.apply("--dry-run")
-            assert looked.out[0].startswith("a change awaits its confirmation for another ")
+            assert looked.out[0].startswith("a change waits for confirmation for another ")
             assert host.apply("--check").is_as_the_file_says
 
 
@@ -165,7 +165,7 @@ def test_another_run_meanwhile_is_told_and_touches_nothing(host: Host) -> None:
 def test_with_nothing_pending_there_is_nothing_to_confirm(host: Host, mode: str) -> None:
     done = host.run(mode)
     assert done.code == 7
-    assert done.err.startswith("tproxy-apply: nothing awaits its confirmation")
+    assert done.err.startswith("tproxy-apply: nothing is waiting for confirmation")
     assert not STATE.exists()
 
 

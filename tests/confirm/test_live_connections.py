@@ -1,4 +1,4 @@
-"""Connections that a change takes the way from, while it awaits its confirmation and after."""
+"""Connections that a change takes the way from, while it waits for confirmation and after."""
 
 from __future__ import annotations
 
@@ -79,7 +79,7 @@ def test_those_that_a_killed_run_cut_off_are_reset_by_the_next(
         last = host.apply("--dry-run").total - 1
         killed(host, monkeypatch, str(host.site), at=last, done=True)
         said = host.applied().out[-1]
-        assert said == "reset 3 connections that nothing carries to the proxy any more"
+        assert said == "reset 3 connections that no longer reach the proxy"
         for near, far in pairs:
             for end in (near, far):
                 with pytest.raises(ConnectionError):

@@ -1,4 +1,4 @@
-"""What others do while a change awaits its confirmation stays theirs when it goes back."""
+"""What others do while a change waits for confirmation stays theirs when it goes back."""
 
 from __future__ import annotations
 

@@ -145,5 +145,5 @@ def test_status_tells_of_the_bound(
         assert cli.main(["--status"]) == 0
     shown = capsys.readouterr().out.splitlines()
     assert f"  {2 * ROOM} sockets take part now, of {ROOM} connections ({ROOM} at most)" in shown
-    assert "  it is full: who comes now goes over TCP" in shown
+    assert "  it is full: new connections use TCP" in shown
     assert "  refused: 1 full" in shown

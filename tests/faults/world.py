@@ -158,7 +158,7 @@ class World:
         deadline = time.monotonic() + 30
         while not self.watchdog():
             if time.monotonic() > deadline:
-                raise AssertionError("nothing awaits its confirmation")
+                raise AssertionError("nothing is waiting for confirmation")
             time.sleep(0.01)
         os.kill(child, signal.SIGKILL)
         os.waitpid(child, 0)

@@ -26,5 +26,5 @@ def test_a_target_is_an_address_and_a_port(text: str, expected: tuple[str, int])
      "2606:4700::1111:443", "[1.1.1.1]:80", "[2606:4700::1111]", "1.1.1.1:-1"],
 )  # fmt: skip
 def test_anything_else_is_none(text: str) -> None:
-    with pytest.raises(ValueError, match="is no address and port such as"):
+    with pytest.raises(ValueError, match="is not an address and port such as"):
         parse_target(text)

@@ -50,11 +50,11 @@ def listener(
 
 def test_nobody_who_listens_is_named_and_what_becomes_of_the_traffic(host: Host) -> None:
     assert said(host) == [
-        "nobody listens on tcp 127.0.0.1:9040: what is new is refused until somebody does"
+        "nobody listens on tcp 127.0.0.1:9040: new connections are refused until somebody does"
     ]
     host.write(SITE.replace("port: 9040", "port: 9040, when_down: bypass"))
     assert said(host) == [
-        "nobody listens on tcp 127.0.0.1:9040: what is new goes out directly until somebody does"
+        "nobody listens on tcp 127.0.0.1:9040: new connections go out directly until somebody does"
     ]
 
 
@@ -74,13 +74,13 @@ def test_a_listener_without_the_transparent_flag_is_named(host: Host) -> None:
         listener(host, socket.AF_INET6, socket.SOCK_STREAM, "::1", transparent=False),
         listener(host, socket.AF_INET, socket.SOCK_DGRAM, "127.0.0.1", transparent=False),
     ):
-        lines = [line.partition(" is no transparent")[0] for line in said(host)]
+        lines = [line.partition(" is not a transparent")[0] for line in said(host)]
     assert lines == ["tcp 127.0.0.1:9040", "tcp [::1]:9040", "udp 127.0.0.1:9040"]
 
 
 ELSEWHERE = (
-    "{}:5:{}: proxy.{}.address: {} is no address of this host, and nobody listens there: only a "
-    "transparent socket can be bound to it, or one that comes after the address"
+    "{}:5:{}: proxy.{}.address: {} is not an address of this host, and nobody listens there: only "
+    "a transparent socket can be bound to it, or one that comes after the address"
 )
 
 
@@ -122,7 +122,7 @@ def test_forwarding_that_is_off_is_named_unless_the_file_turns_it_on(host: Host)
     with listener(host, socket.AF_INET, socket.SOCK_STREAM, "127.0.0.1", transparent=True):
         host.write(site)
         (line,) = said(host)
-        assert line.startswith("this host does not pass on what comes in by lan0 (net.ipv4.conf.")
+        assert line.startswith("this host does not forward what comes in by lan0 (net.ipv4.conf.")
         host.write(f"{site}sysctls: {{net.ipv4.ip_forward: 1}}\n")
         assert said(host) == []
 

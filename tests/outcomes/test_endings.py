@@ -57,7 +57,7 @@ def test_what_fails_after_the_commit_is_named_and_done_by_the_next_run(
     with monkeypatch.context() as patch:
         patch.setattr(transaction, "settle", lambda *_: raising(KernelError("unpin x: EIO"))())
         done = host.apply()
-    said = "tproxy-apply: unpin x: EIO; everything else was done: run again to have this done too\n"
+    said = "tproxy-apply: unpin x: EIO; everything else was done: run again to do this too\n"
     assert (done.code, done.err) == (4, said)
     settled = []
     with monkeypatch.context() as patch:

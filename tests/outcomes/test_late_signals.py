@@ -55,7 +55,7 @@ def test_a_signal_after_a_change_was_asked_back_says_that_it_goes_back(
         with monkeypatch.context() as patch:
             signalled_after(patch, "end_time", number)
             done = host.run("--rollback")
-        said = "tproxy-apply: interrupted; the change was asked to go back, and does\n"
+        said = "tproxy-apply: interrupted; the change is being undone, as asked\n"
         assert (done.code, done.err) == (128 + number, said)
         assert ends_within(watchdog, 30)
     eventually(lambda: is_as(host, before))
@@ -72,6 +72,6 @@ def test_a_signal_after_a_change_went_back_says_that_it_did(
         with monkeypatch.context() as patch:
             signalled_after(patch, "abandon", signal.SIGTERM)
             done = host.run("--rollback")
-        said = "what was not committed has gone back, and nothing else was done"
+        said = "what was not committed was undone, and nothing else was done"
         assert (done.code, done.err) == (143, f"tproxy-apply: interrupted; {said}\n")
         assert is_as(host, before)

@@ -67,4 +67,4 @@ def test_the_doctor_says_who_else_may_write_it(host: Host, tmp_path: Path, whose
         path.chmod(0o666)
     else:
         os.chown(folder, USER, USER)
-    assert "who writes it decides what root does here" in said()
+    assert "whoever can write it decides what root does here" in said()

@@ -41,7 +41,7 @@ def _problems(text: str) -> list[str]:
     ids=["lists", "maps", "items", "keys", "blocks"],
 )
 def test_deep_nesting(text: str) -> None:
-    assert f"yaml: nested more than {MAX_DEPTH} levels deep, would be fewer" in _problems(text)[-1]
+    assert f"yaml: nested more than {MAX_DEPTH} levels deep, expected fewer" in _problems(text)[-1]
 
 
 @pytest.mark.cpu_seconds(10)

@@ -82,7 +82,7 @@ def test_a_line_is_named_by_a_path_that_can_be_opened(
 def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "pipe")
     (line,) = _problems(_site(tmp_path, "pipe"))
-    assert line.endswith("pipe: is a pipe, would be a regular file")
+    assert line.endswith("pipe: is a pipe, expected a regular file")
     assert line.startswith(f"{tmp_path}/site.yaml:5:14: bypass.to_files[0]: ")
 
 
@@ -90,7 +90,7 @@ def test_a_file_over_16_mib_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "large.txt").open("wb") as file:
         file.truncate(network_files.MAX_BYTES + 1)
     (line,) = _problems(_site(tmp_path, "large.txt"))
-    assert line.endswith("is larger than 16 MiB, would be one network a line")
+    assert line.endswith("is larger than 16 MiB, expected one network a line")
 
 
 @pytest.mark.cpu_seconds(20)
@@ -169,7 +169,7 @@ def test_files_that_are_too_much_together_are_not_read(
 )
 def test_what_is_no_file_is_refused_unread(tmp_path: Path, path: str, what: str) -> None:
     (line,) = _problems(_site(tmp_path, path))
-    assert f": bypass.to_files[0]: {path}: {what}, would be " in line
+    assert f": bypass.to_files[0]: {path}: {what}, expected " in line
 
 
 @pytest.mark.parametrize("section", ["intercept", "bypass"])

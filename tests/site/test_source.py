@@ -32,26 +32,26 @@ def test_a_missing_file(tmp_path: Path) -> None:
 
 
 def test_a_directory(tmp_path: Path) -> None:
-    assert _only_line(tmp_path) == ": is a directory, would be a regular file"
+    assert _only_line(tmp_path) == ": is a directory, expected a regular file"
 
 
 @pytest.mark.cpu_seconds(5)
 def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> None:
     path = tmp_path / "pipe.yaml"
     os.mkfifo(path)
-    assert _only_line(path) == ": is a pipe, would be a regular file"
+    assert _only_line(path) == ": is a pipe, expected a regular file"
 
 
 @pytest.mark.cpu_seconds(5)
 def test_an_endless_device() -> None:
-    assert _only_line("/dev/zero") == ": is a device, would be a regular file"
+    assert _only_line("/dev/zero") == ": is a device, expected a regular file"
 
 
 def test_a_socket(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     with socket.socket(socket.AF_UNIX) as unix:
         unix.bind("s.yaml")
-        assert _only_line("s.yaml") == ": is a socket, would be a regular file"
+        assert _only_line("s.yaml") == ": is a socket, expected a regular file"
 
 
 def test_a_file_that_may_not_be_read(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -75,7 +75,7 @@ def test_a_file_over_2_mib_is_not_read(tmp_path: Path, monkeypatch: pytest.Monke
         pytest.fail("opened")
 
     monkeypatch.setattr(os, "open", fail)
-    assert _only_line(path) == ": is larger than 16 MiB, would be a few lines of YAML"
+    assert _only_line(path) == ": is larger than 16 MiB, expected a few lines of YAML"
 
 
 def test_a_file_whose_size_is_not_told_is_read_up_to_the_limit(
@@ -93,7 +93,7 @@ def test_what_the_kernel_makes_up_is_not_even_opened(
     # Reading /proc/kmsg takes lines away from the kernel's log, or waits for some.
     monkeypatch.setattr(os, "open", lambda *_arguments: pytest.fail("opened"))
     line = _only_line(path)
-    assert line == ": is not stored but made by the kernel when it is read, would be a stored file"
+    assert line == ": is not stored but made by the kernel when it is read, expected a stored file"
 
 
 @pytest.mark.cpu_seconds(5)
@@ -119,17 +119,17 @@ def test_a_name_that_is_exchanged_for_a_pipe_is_not_waited_for(
     regular = (tmp_path / "regular.yaml").absolute()
     regular.write_text("version: 1\n", encoding="utf-8")
     monkeypatch.setattr(pathlib.Path, "stat", lambda _path: os.stat(regular))  # noqa: PTH116
-    assert _only_line(path) == ": is a pipe, would be a regular file"
+    assert _only_line(path) == ": is a pipe, expected a regular file"
 
 
 @pytest.mark.parametrize(
     ("data", "expected"),
     [
-        (b"", ":1:1: document: is empty, would be such as"),
-        (b"\xef\xbb\xbf", ":1:1: document: is empty, would be such as"),
+        (b"", ":1:1: document: is empty, expected something like"),
+        (b"\xef\xbb\xbf", ":1:1: document: is empty, expected something like"),
         (b"version: 1\nsite: \xff\n", ":2:7: yaml: byte 0xff is not UTF-8"),
         (b"\x7fELF\x02\x01\x01\x00\x00", ": is a binary file, it holds NUL bytes"),
-        ("version: 1".encode("utf-16"), ": is UTF-16 text, would be UTF-8"),
+        ("version: 1".encode("utf-16"), ": is UTF-16 text, expected UTF-8"),
     ],
 )
 def test_bytes_that_are_no_text(tmp_path: Path, data: bytes, expected: str) -> None:
@@ -147,5 +147,5 @@ def test_a_file_name_cannot_act_on_the_terminal(tmp_path: Path) -> None:
 
 
 def test_a_file_name_with_a_nul() -> None:
-    with pytest.raises(SiteError, match="is no file name"):
+    with pytest.raises(SiteError, match="is not a file name"):
         load("a\0b")

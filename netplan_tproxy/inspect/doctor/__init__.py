@@ -58,7 +58,7 @@ def _site(path: str, *, named: bool) -> tuple[Site | None, Finding]:
         return None, fail("site.file", text, "correct it; what follows is without it")
     hazard = hazard_of(Path(path))
     if hazard:
-        advice = "who writes it decides what root does here: chown root, chmod go-w"
+        advice = "whoever can write it decides what root does here: chown root, chmod go-w"
         return site, warn("site.file", f"{path}: site '{site.name}', but {hazard}", advice)
     return site, ok("site.file", f"{path}: site '{site.name}', and nothing wrong with it")
 

@@ -64,7 +64,11 @@ def _one(
     link, policy = target.links[device], target.site.policy if target.site else None
     source = _neighbour(device, version)
     if link.type not in ETHERNET or not source or policy is None:
-        why = f"{device} has no network of that family" if not source else "it is no Ethernet"
+        why = (
+            f"{device} has no network of that family"
+            if not source
+            else "it is not an Ethernet device"
+        )
         yield unseen(f"behind.{name}", f"{what}: none was let in, as {why}")
         return
     for address, port in candidates(policy, version):

@@ -76,8 +76,8 @@ def judged(
     if not first.transparent:
         return fail(
             code,
-            f"{protocol} {listener} is not transparent, as anybody's socket may be: it is given "
-            "nothing that was sent to others",
+            f"{protocol} {listener} is not transparent, as anybody's socket may be: it gets no "
+            "intercepted connections",
             'let the proxy set IP_TRANSPARENT (its "tproxy" or "transparent" setting, and '
             "CAP_NET_ADMIN)",
         )

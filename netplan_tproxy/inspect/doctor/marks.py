@@ -50,14 +50,14 @@ def collisions(target: Target, rules: Iterable[AnyRule]) -> Iterator[Finding]:
                 continue
             certain = how == ALWAYS and not rule.narrowed
             text = f"rule '{rule}' is asked before ours and "
-            text += "takes all that is marked" if certain else "may take what is marked"
+            text += "takes all marked packets" if certain else "may take marked packets"
             level = fail if certain else warn
             yield level("marks.rules", text, _moved(target, rule))
         elif _takes(rule, ours):
             yield warn(
                 "marks.rules",
-                f"rule '{rule}' is of others who use bits of {ours}: their packets come to ours "
-                "first and are not sent on",
+                f"rule '{rule}' belongs to another program that uses bits of {ours}: "
+                "its packets come to ours first and are not sent on",
                 "choose other bits for marks.intercept in the site file",
             )
         elif _takes(rule, bypass):

@@ -62,6 +62,6 @@ def _run() -> Finding:
             return ok("mounts.run", "/run is a tmpfs")
     return warn(
         "mounts.run",
-        "/run is no tmpfs: the record of what is ours may outlive a reboot",
+        "/run is not a tmpfs: the record of what is ours may outlive a reboot",
         "nothing goes wrong (it carries the boot's id), but mount a tmpfs at /run",
     )

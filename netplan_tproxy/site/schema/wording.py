@@ -36,13 +36,13 @@ def unknown_text(guess: str | None, refusal: Refusal) -> str:
     if guess:
         return f"unknown key, did you mean '{guess}'?"
     known = list(refusal.schema["properties"])
-    return "unknown key, would be " + ("one of " if len(known) > 1 else "") + ", ".join(known)
+    return "unknown key, expected " + ("one of " if len(known) > 1 else "") + ", ".join(known)
 
 
 def missing_text(key: str, schema: dict[str, Any]) -> str:
     """Return the message for a key that has to be in a map of this schema."""
     example = flow(schema["properties"][key]["examples"][0])
-    return f"missing, would be such as '{key}: {example}'"
+    return f"missing, expected something like '{key}: {example}'"
 
 
 def unfit_text(node: Node, refusal: Refusal) -> str:
@@ -58,7 +58,7 @@ def _refused_text(node: Node, refusal: Refusal) -> str:
         case "enum":
             return f"{described(node)} is not one of {', '.join(map(repr, schema['enum']))}"
         case "const":
-            return f"{described(node)} is not supported, would be {schema['const']}"
+            return f"{described(node)} is not supported, expected {schema['const']}"
         case "not" | "oneOf":
             return _together_text(refusal)
         case "minProperties" | "minItems" | "maxItems" | "uniqueItems":
@@ -76,7 +76,7 @@ def _without_quotes(node: Node, schema: dict[str, Any]) -> str:
     with suppress(ValueError, UnsureError):
         value = resolve(node.text)
         if not isinstance(value, str) and accepts(schema, value):
-            return f"{shown(node.text)} is text, would be {node.text} without quotes"
+            return f"{shown(node.text)} is text, expected {node.text} without quotes"
     return ""
 
 
@@ -87,25 +87,25 @@ def _in_quotes(node: Node, schema: dict[str, Any]) -> str:
     address = f"{node.entries[0].key}:"
     if not _OPEN_ADDRESS.fullmatch(address) or schema.get("type") != "string":
         return ""
-    return f"{address} ends with ':', which makes it a map, would be '{address}' in quotes"
+    return f"{address} ends with ':', which makes it a map, expected '{address}' in quotes"
 
 
 def _together_text(refusal: Refusal) -> str:
     schema = refusal.schema
     if refusal.keyword == "not":
-        return f"has both {' and '.join(schema['not']['required'])}, would be one of the two"
+        return f"has both {' and '.join(schema['not']['required'])}, expected one of the two"
     keys = [one["required"][0] for one in schema["oneOf"]]
-    return f"has {' and '.join(key for key in keys if key in refusal.instance)}, would be one"
+    return f"has {' and '.join(key for key in keys if key in refusal.instance)}, expected one"
 
 
 def _items_text(refusal: Refusal) -> str:
     schema, count = refusal.schema, len(refusal.instance)
     if refusal.keyword == "maxItems":
-        return f"has {count} items, would be at most {schema['maxItems']}"
+        return f"has {count} items, expected at most {schema['maxItems']}"
     if refusal.keyword == "uniqueItems":
-        return "has an item twice, would be each once"
+        return "has an item twice, expected each once"
     right = f"{schema['x-expect']} such as {flow(schema['examples'][0])}"
-    return f"is empty{schema.get('x-empty', '')}, would be {right}"
+    return f"is empty{schema.get('x-empty', '')}, expected {right}"
 
 
 def described(node: Node) -> str:

@@ -56,7 +56,7 @@ def _protocols(site: Site, root: Mapping) -> list[Problem]:
     if named is None or entry is None or any(there[name] for name in named):
         return []
     text = (
-        f"proxy has no listener for {named[0]}, so nothing would be intercepted, would be "
+        f"proxy has no listener for {named[0]}, so nothing would be intercepted, expected "
         f"{next(name for name, listener in there.items() if listener)}"
     )
     return [Problem(entry.at, ("intercept", "protocols"), text)]

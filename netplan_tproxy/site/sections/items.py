@@ -50,7 +50,7 @@ def read_distinct(
     def once(item: Scalar) -> _T:
         value = parse(item)
         if value in seen:
-            message = f"{value} is given twice, first at {seen[value]}, would be once"
+            message = f"{value} is given twice, first at {seen[value]}, expected once"
             raise ValueError(message)
         seen[value] = item.at
         return value

@@ -19,17 +19,17 @@ def parse_mark(text: str) -> Mark:
     first, slash, second = text.partition("/")
     value, mask = int(first, 0), int(second, 0) if slash else FULL_MASK
     if max(value, mask) > FULL_MASK:
-        message = f"'{text}' does not fit 32 bits, would be at most 0xffffffff/0xffffffff"
+        message = f"'{text}' does not fit 32 bits, expected at most 0xffffffff/0xffffffff"
         raise ValueError(message)
     if mask == 0:
-        message = f"mask of '{text}' is 0 and tells nothing apart, would be such as 0x1/0x1"
+        message = f"mask of '{text}' is 0 and tells nothing apart, expected something like 0x1/0x1"
         raise ValueError(message)
     if value == 0:
-        message = f"value of '{text}' is 0, as in unmarked packets, would be such as 0x1/0x1"
+        message = f"value of '{text}' is 0, as in unmarked packets, expected something like 0x1/0x1"
         raise ValueError(message)
     if value & ~mask:
         message = (
-            f"value of '{text}' has bits outside its mask, would be {value:#x}/{value | mask:#x}"
+            f"value of '{text}' has bits outside its mask, expected {value:#x}/{value | mask:#x}"
         )
         raise ValueError(message)
     return Mark(value, mask)
@@ -70,7 +70,7 @@ def _overlap_problem(section: Mapping, marks: dict[str, Mark]) -> list[Problem]:
     entry = section.entries[-1]
     other = "intercept" if entry.key == "bypass" else "bypass"
     text = (
-        f"{marks[entry.key]} overlaps {other} {marks[other]}, would be {apart_from(marks[other])}"
+        f"{marks[entry.key]} overlaps {other} {marks[other]}, expected {apart_from(marks[other])}"
     )
     return [Problem(entry.at, ("marks", entry.key), text)]
 

@@ -53,7 +53,7 @@ class NetworkFiles:
         if more > 0:
             least = "at least " if len(wrong) == MOST_WRONG_LINES else ""
             lines = f"{least}{more} more line{'s are' if more > 1 else ' is'} wrong"
-            message = f"{lines}, would be one network a line"
+            message = f"{lines}, expected one network a line"
             shown.append(Problem(at, path, message, Place(printable(file))))
         return networks, shown
 
@@ -64,10 +64,10 @@ class NetworkFiles:
             self._left -= len(data)
         if self._left < 0:
             limit = f"{MAX_TOTAL_BYTES // MEBIBYTE} MiB"
-            message = f"makes more than {limit} with the files before it, would be fewer networks"
+            message = f"makes more than {limit} with the files before it, expected fewer networks"
             raise UnfitFileError(message)
         if b"\0" in data:
-            message = "is a binary file, it holds NUL bytes, would be text with one network a line"
+            message = "is a binary file, it holds NUL bytes, expected text with one network a line"
             raise UnfitFileError(message)
         # Whatever stands in a comment is nobody's business.
         return data.decode("utf-8-sig", "replace")

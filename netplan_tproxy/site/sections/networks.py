@@ -70,13 +70,13 @@ def parse_network(text: str) -> Network:
     host = first & (1 << bits - length) - 1
     if host:
         right = Network(family, first ^ host, length), Network(family, first, bits)
-        message = f"has host bits set, would be {right[0]} or {right[1]}"
-        kind = "has host bits set, would be the network's first address or a single address"
+        message = f"has host bits set, expected {right[0]} or {right[1]}"
+        kind = "has host bits set, expected the network's first address or a single address"
         raise UnfitNetworkError(text, message, kind)
     if family == AF_INET6 and is_mapped(first):
         ipv4 = Network(AF_INET, first - _MAPPED, length - 96)
-        message = f"is IPv4 written as IPv6, would be {ipv4}"
-        raise UnfitNetworkError(text, message, "is IPv4 written as IPv6, would be IPv4")
+        message = f"is IPv4 written as IPv6, expected {ipv4}"
+        raise UnfitNetworkError(text, message, "is IPv4 written as IPv6, expected IPv4")
     return Network(family, first, length)
 
 

@@ -26,7 +26,7 @@ def parse_ports(item: Scalar) -> tuple[int, int]:
         message = f"{shown(item.text)} is not within the ports 1 to {LARGEST_PORT}"
         raise ValueError(message)
     if first > last:
-        message = f"{shown(item.text)} ends before it starts, would be '{last}-{first}'"
+        message = f"{shown(item.text)} ends before it starts, expected '{last}-{first}'"
         raise ValueError(message)
     return first, last
 

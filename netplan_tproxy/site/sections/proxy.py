@@ -53,13 +53,13 @@ def _parse_address(text: str, key: str, family: int) -> str:
         message = f"{shown(text)} is not an {name} address such as {default}"
         raise ValueError(message) from None
     if family == AF_INET6 and is_mapped(number):
-        message = f"{shown(text)} is IPv4 written as IPv6, would be under {key[:-1]}"
+        message = f"{shown(text)} is IPv4 written as IPv6, expected under {key[:-1]}"
         raise ValueError(message)
     if family == AF_INET6 and ipaddress.IPv6Address(number).is_link_local:
-        message = f"{shown(text)} is of one link only, would be such as {default}"
+        message = f"{shown(text)} is of one link only, expected something like {default}"
         raise ValueError(message)
     if _several(number, family):
-        message = f"{shown(text)} is not an address of one host, would be such as {default}"
+        message = f"{shown(text)} is not an address of one host, expected something like {default}"
         raise ValueError(message)
     return written(family, number)
 

@@ -30,7 +30,7 @@ def parse_table(text: str) -> int:
         raise ValueError(message)
     if number in _KERNEL_TABLES:
         name = _KERNEL_TABLES[number]
-        message = f"table {text} is the kernel's '{name}', would be another such as {DEFAULT_TABLE}"
+        message = f"table {text} is the kernel's '{name}', expected another such as {DEFAULT_TABLE}"
         raise ValueError(message)
     return number
 
@@ -62,7 +62,7 @@ def read_routes(
             continue
         if table in tables:
             text = (
-                f"table {table} is given twice, first at {tables[table]}, would be one of the two"
+                f"table {table} is given twice, first at {tables[table]}, expected one of the two"
             )
             problems.append(Problem(entry.at, path, text))
         tables.setdefault(table, entry.at)
@@ -97,7 +97,7 @@ def _read_table(table: int, node: Node, path: Path) -> tuple[list[Route], list[P
             problems.append(Problem(at, here, str(error)))
             continue
         if network in seen:
-            text = f"{network} is given twice, first at {seen[network]}, would be one of the two"
+            text = f"{network} is given twice, first at {seen[network]}, expected one of the two"
             problems.append(Problem(at, here, text))
             continue
         seen[network] = at

@@ -30,7 +30,7 @@ def default_rules(
     """
     if len(tables) == 1:
         return (Rule(marks["intercept"], tables[0], families=families),), []
-    text = f"missing with {len(tables)} route tables, would be such as '{_example(tables)}'"
+    text = f"missing with {len(tables)} route tables, expected something like '{_example(tables)}'"
     return (), [Problem(at, ("rules",), text)]
 
 
@@ -86,7 +86,7 @@ def _read_rule(
         return None, [Problem(entry.at, here, str(error))]
     if table not in tables:
         known = " or ".join(map(str, tables[:4])) or "one that is"
-        text = f"table {table} is not defined in route_tables, would be {known}"
+        text = f"table {table} is not defined in route_tables, expected {known}"
         return None, [Problem(entry.at, here, text)]
     if named not in marks:
         return None, []
@@ -127,7 +127,7 @@ def _priority_problem(
         return []
     default = "" if entry else " (the default)"
     text = (
-        f"priority {number}{default} is that of rules[{other}], would be another such as "
+        f"priority {number}{default} is that of rules[{other}], expected another such as "
         f"{priorities.free()}"
     )
     return [Problem(entry.at if entry else item.at, ("rules", index, "priority"), text)]
@@ -146,7 +146,7 @@ def _uncovered(
     if not missing:
         return []
     family = "" if len(missing) == len(families) else f" and family {missing[0]}"
-    text = f"no rule for mark 'intercept'{family}, would be '{_example(tables)}'"
+    text = f"no rule for mark 'intercept'{family}, expected '{_example(tables)}'"
     return [Problem(at, ("rules",), text)]
 
 

@@ -59,7 +59,7 @@ class SelectionReader:
             networks += listed
             problems += wrong
         if name == "intercept" and files and not networks and not problems:
-            text = "name no network, so nothing would be intercepted, would name at least one"
+            text = "name no network, so nothing would be intercepted, expected at least one"
             problems.append(Problem(files.at, (name, files_key), text))
         self.problems += problems
         return prefixes(networks)
@@ -75,7 +75,7 @@ class SelectionReader:
         mark = parse_mark(str(item.value))
         if overlap(mark, self._intercept_mark):
             message = (
-                f"{mark} overlaps marks.intercept {self._intercept_mark}, would be "
+                f"{mark} overlaps marks.intercept {self._intercept_mark}, expected "
                 f"{apart_from(self._intercept_mark)}"
             )
             raise ValueError(message)

@@ -32,19 +32,20 @@ def parse_name(text: str) -> str:
     """
     if text.startswith("/"):
         right = text.removeprefix("/proc/sys/").lstrip("/") or "net/ipv4/ip_forward"
-        message = f"{shown(text)} is an absolute path, would be {shown(right)}"
+        message = f"{shown(text)} is an absolute path, expected {shown(right)}"
         raise ValueError(message)
     first = next((char for char in text if char in "./"), "")
     name = text.translate(_SWAP) if first == "." else text
     parts = name.split("/")
     if any(part in ("", ".", "..") for part in parts):
-        message = f"{shown(text)} has an empty or '..' part, would be such as 'net.ipv4.ip_forward'"
+        message = f"{shown(text)} has an empty or '..' part, expected something like "
+        message += "'net.ipv4.ip_forward'"
         raise ValueError(message)
     if not text.isprintable() or " " in text or len(text.encode()) > _LONGEST_NAME:
         message = f"{shown(text)} is not a setting's name such as 'net.ipv4.ip_forward'"
         raise ValueError(message)
     if parts[0] != "net" or len(parts) == 1:
-        message = f"{shown(text)} is not below net, would be such as 'net.ipv4.ip_forward'"
+        message = f"{shown(text)} is not below net, expected something like 'net.ipv4.ip_forward'"
         raise ValueError(message)
     return name
 
@@ -56,13 +57,13 @@ def parse_value(value: Value) -> str:
     """
     text = str(int(value)) if isinstance(value, bool) else str(value).strip(" \t")
     if not text:
-        message = "value is empty, would be a number or text"
+        message = "value is empty, expected a number or text"
         raise ValueError(message)
     if not text.replace("\t", " ").isprintable():
-        message = f"{shown(text)} has a line break or control character, would be one line of text"
+        message = f"{shown(text)} has a line break or control character, expected one line of text"
         raise ValueError(message)
     if len(text.encode()) > _LONGEST_VALUE:
-        message = f"value is longer than {_LONGEST_VALUE} bytes, would be shorter"
+        message = f"value is longer than {_LONGEST_VALUE} bytes, expected shorter"
         raise ValueError(message)
     return text
 
@@ -85,7 +86,7 @@ def read_sysctls(section: Mapping) -> tuple[tuple[tuple[str, str], ...], list[Pr
             problems.append(Problem(entry.at, path, str(error)))
             continue
         if name in seen:
-            text = f"{name} is given twice, first at {seen[name]}, would be one of the two"
+            text = f"{name} is given twice, first at {seen[name]}, expected one of the two"
             problems.append(Problem(entry.at, path, text))
             continue
         seen[name] = entry.at
@@ -101,7 +102,7 @@ def _value(entry: Entry) -> Value:
 
 def _check_number(name: str, value: str) -> None:
     if _WHOLE_NUMBERS.fullmatch(name) and not WHOLE_NUMBER.fullmatch(value):
-        message = f"{shown(value)} is not a whole number, would be such as 1"
+        message = f"{shown(value)} is not a whole number, expected something like 1"
         raise ValueError(message)
 
 
@@ -109,6 +110,6 @@ def _check_accept_local(name: str, value: str) -> None:
     if name == ACCEPT_LOCAL and value != "1":
         message = (
             f"{shown(value)} would make the kernel drop intercepted packets, whose sources "
-            "are addresses of this host, would be 1"
+            "are addresses of this host, expected 1"
         )
         raise ValueError(message)

@@ -35,15 +35,17 @@ def parse_cgroup(text: str) -> str:
     Raises ValueError with the end of a message.
     """
     if not text.startswith("/"):
-        message = f"{shown(text)} does not start with '/', would be such as '/system.slice'"
+        message = f"{shown(text)} does not start with '/', expected something like '/system.slice'"
         raise ValueError(message)
     if f"{text}/".startswith("/sys/fs/cgroup/"):
         right = text.removeprefix("/sys/fs/cgroup").removeprefix("/unified") or "/system.slice"
-        message = f"{shown(text)} is a path of the host, would be within cgroup2: {shown(right)}"
+        message = f"{shown(text)} is a path of the host, expected within cgroup2: {shown(right)}"
         raise ValueError(message)
     parts = text.split("/")[1:] if text != "/" else []
     if any(part in ("", ".", "..") for part in parts):
-        message = f"{shown(text)} has an empty or '..' part, would be such as '/system.slice'"
+        message = (
+            f"{shown(text)} has an empty or '..' part, expected something like '/system.slice'"
+        )
         raise ValueError(message)
     if any(len(part.encode()) > _LONGEST_PART or not part.isprintable() for part in parts):
         message = f"{shown(text)} is not a cgroup's path such as '/system.slice'"
@@ -58,9 +60,9 @@ def parse_bypass_cgroup(item: Scalar) -> str:
     """
     path = parse_cgroup(str(item.value))
     if path == "/":
-        message = "'/' holds every process, would be a cgroup below such as '/system.slice'"
+        message = "'/' holds every process, expected a cgroup below such as '/system.slice'"
         raise ValueError(message)
     if path.count("/") > CGROUP_LEVELS:
-        message = f"{shown(path)} is more than {CGROUP_LEVELS} levels deep, would be one above"
+        message = f"{shown(path)} is more than {CGROUP_LEVELS} levels deep, expected one above"
         raise ValueError(message)
     return path

@@ -76,7 +76,7 @@ class Composer:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
                     _fail(
-                        event, YAML, "a second document starts here, would be one document a file"
+                        event, YAML, "a second document starts here, expected one document a file"
                     )
                 root = self._node(next(self._events), (), 0)
         return root
@@ -119,7 +119,7 @@ class Composer:
             value = self._node(next(self._events), below, depth + 1)
             first = first_merge if key.merge else own[key.text].at if key.text in own else None
             if first is not None:
-                self._note(key.at, below, f"given twice, first at {first}, would be one of the two")
+                self._note(key.at, below, f"given twice, first at {first}, expected one of the two")
             elif key.merge:
                 first_merge = key.at
                 merged = self._merge(value, key.at, below)
@@ -135,7 +135,7 @@ class Composer:
             return _Key(text, at, merge=not event.style and text == _MERGE)
         node = self._node(event, path, depth)
         if not isinstance(node, Scalar):
-            _fail(event, path, "a key is a list or a map, would be a plain word")
+            _fail(event, path, "a key is a list or a map, expected a plain word")
         return _Key(node.text, at, merge=False)
 
     def _merge(self, value: Node, at: Position, path: Path) -> dict[str, Entry]:
@@ -143,7 +143,9 @@ class Composer:
         merged: dict[str, Entry] = {}
         for node in maps:
             if not isinstance(node, Mapping):
-                self._note(at, path, "a merge key without a map, would be such as '<<: *name'")
+                self._note(
+                    at, path, "a merge key without a map, expected something like '<<: *name'"
+                )
                 return {}
             for entry in node.entries:
                 merged.setdefault(entry.key, entry)
@@ -167,7 +169,7 @@ class Composer:
         r"""Return the text of a scalar; an escape such as "\uD800" or "\0" is no text."""
         text: str = event.value
         if _NO_TEXT.search(text):
-            what = f"{shown(text)} holds an escape that is no character, would be plain text"
+            what = f"{shown(text)} holds an escape that is no character, expected plain text"
             text = _NO_TEXT.sub("?", text)
             self._refuse(start(event), (*path, text) if is_key else path, what)
         return text
@@ -181,21 +183,21 @@ class Composer:
             _fail(event, path, *_alias_texts(name, "is not defined"))
         self._expanded += target.size
         if self._expanded > MAX_EXPANDED:
-            _fail(event, YAML, f"more than {MAX_EXPANDED} values come of aliases, would be fewer")
+            _fail(event, YAML, f"more than {MAX_EXPANDED} values come of aliases, expected fewer")
         self._spend(event, 0, depth + target.height)
         return target.node
 
     def _collection_tag(self, event: yaml.CollectionStartEvent, name: str, path: Path) -> None:
         if event.tag not in (None, "!", TAG + name):
             tag = shown(str(event.tag).replace(TAG, "!!"))
-            self._refuse(start(event), path, f"tag {tag} is not supported, would be no tag")
+            self._refuse(start(event), path, f"tag {tag} is not supported, expected no tag")
 
     def _spend(self, event: yaml.Event, nodes: int, depth: int) -> None:
         self._count += nodes
         if self._count > MAX_NODES:
-            _fail(event, YAML, f"more than {MAX_NODES} values, would be fewer")
+            _fail(event, YAML, f"more than {MAX_NODES} values, expected fewer")
         if depth > MAX_DEPTH:
-            _fail(event, YAML, f"nested more than {MAX_DEPTH} levels deep, would be fewer")
+            _fail(event, YAML, f"nested more than {MAX_DEPTH} levels deep, expected fewer")
 
     def _refuse(self, at: Position, path: Path, text: str) -> None:
         """Note a problem with the very value at ``path``, which then needs no other check."""
@@ -222,7 +224,7 @@ def _measure(node: Node) -> tuple[int, int]:
 
 def _alias_texts(name: str, wrong: str) -> tuple[str, str]:
     """Return what is wrong with an alias, with its name and without."""
-    end = f"{wrong}, would be an earlier anchor"
+    end = f"{wrong}, expected an earlier anchor"
     return f"alias {shown(name)} {end}", f"an alias {end}"
 
 

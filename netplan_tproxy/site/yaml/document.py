@@ -47,8 +47,8 @@ def compose(text: str) -> Document:
     forbidden = _FORBIDDEN.search(text)
     if forbidden:
         at = offset_position(text, forbidden.start())
-        what = f"character '{printable(forbidden[0])}' is not allowed, would be plain text"
-        kind = "a character that is not allowed, would be plain text"
+        what = f"character '{printable(forbidden[0])}' is not allowed, expected plain text"
+        kind = "a character that is not allowed, expected plain text"
         return Document(None, (Problem(at, YAML, what, kind=kind),))
     if _FAST is not None and len(text) > _LONG:
         with contextlib.suppress(yaml.YAMLError, ValueError, OverflowError):
@@ -87,5 +87,5 @@ def _events(text: str) -> Iterator[yaml.Event]:
     except (yaml.YAMLError, ValueError, OverflowError) as error:
         # PyYAML 6.0 lets chr() and int() fail on "\UFFFFFFFF" and on a %YAML directive with
         # thousands of digits.
-        what = "an escape or number is out of range, would be plain text"
+        what = "an escape or number is out of range, expected plain text"
         raise FatalProblemError(Problem(last, YAML, what)) from error

@@ -43,12 +43,12 @@ def resolve(text: str) -> Value:
         return _number(text)
     if _LEADING_ZERO.fullmatch(text):
         message = (
-            f"{shown(text)} could be octal or decimal, would be a number without leading zeros, "
+            f"{shown(text)} could be octal or decimal, expected a number without leading zeros, "
             "or text in quotes"
         )
         raise ValueError(message)
     if _NOT_FINITE.fullmatch(text):
-        message = f"{shown(text)} is not a finite number, would be a whole number or text in quotes"
+        message = f"{shown(text)} is not a finite number, expected a whole number or text in quotes"
         raise ValueError(message)
     return text
 
@@ -58,13 +58,13 @@ def check_tag(tag: str, value: Value) -> str | None:
     name = {str: "str", bool: "bool", int: "int"}.get(type(value), "null")
     if tag in ("!", TAG + name):
         return None
-    return f"tag {shown(tag.replace(TAG, '!!'))} is not supported, would be no tag"
+    return f"tag {shown(tag.replace(TAG, '!!'))} is not supported, expected no tag"
 
 
 def _number(text: str) -> int:
     if len(text) > _LONGEST_NUMBER:
         message = (
-            f"{shown(text)} is too long for a number, would be at most {_LONGEST_NUMBER} digits"
+            f"{shown(text)} is too long for a number, expected at most {_LONGEST_NUMBER} digits"
         )
         raise ValueError(message)
     return int(text, 0)

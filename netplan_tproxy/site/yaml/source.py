@@ -44,10 +44,10 @@ def read_stored(path: str, limit: int, small: str) -> bytes:
         message = f"cannot be read: {reason}"
         raise UnfitFileError(message) from error
     except ValueError as error:  # a NUL in the path
-        message = "is no file name, would be one without NUL characters"
+        message = "is not a file name, expected one without NUL characters"
         raise UnfitFileError(message) from error
     if data is None:
-        message = f"is larger than {limit // MEBIBYTE} MiB, would be {small}"
+        message = f"is larger than {limit // MEBIBYTE} MiB, expected {small}"
         raise UnfitFileError(message)
     return data
 
@@ -81,27 +81,27 @@ def _check_kind(status: os.stat_result, where: str | int) -> None:
     }
     kind = kinds.get(stat.S_IFMT(status.st_mode))
     if kind:
-        message = f"is {kind}, would be a regular file"
+        message = f"is {kind}, expected a regular file"
         raise UnfitFileError(message)
     # What /proc, tracefs and debugfs show has no size, and is stored nowhere.
     if status.st_size == 0 and os.statvfs(where).f_blocks == 0:
-        message = "is not stored but made by the kernel when it is read, would be a stored file"
+        message = "is not stored but made by the kernel when it is read, expected a stored file"
         raise UnfitFileError(message)
 
 
 def _decoded(data: bytes, file: Place) -> str:
     if data.startswith(_UTF16_MARKS):
-        message = "is UTF-16 text, would be UTF-8"
+        message = "is UTF-16 text, expected UTF-8"
         raise UnfitFileError(message)
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         before = data[: error.start]
         line, column = before.count(b"\n") + 1, error.start - before.rfind(b"\n")
-        message = f"byte 0x{data[error.start]:02x} is not UTF-8, would be UTF-8 text"
+        message = f"byte 0x{data[error.start]:02x} is not UTF-8, expected UTF-8 text"
         problem = SiteProblem(replace(file, line=line, column=column), "yaml", message)
         raise SiteError([problem]) from error
     if "\0" in text:
-        message = "is a binary file, it holds NUL bytes, would be UTF-8 text"
+        message = "is a binary file, it holds NUL bytes, expected UTF-8 text"
         raise UnfitFileError(message)
     return text

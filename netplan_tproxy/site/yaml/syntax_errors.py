@@ -8,16 +8,16 @@ from netplan_tproxy.system.text import clipped, printable
 YAML: Path = ("yaml",)
 
 _WORDS = (
-    ("found ':'", "a value that starts with ':', would be in quotes such as '::1'"),
-    ("got ':'", "a ':' that ends no key, would be the whole value in quotes such as '::1'"),
-    ("mapping values are not allowed", "a second ':' in one line, would be the value in quotes"),
-    ("could not find expected ':'", "a key without ':', would be 'key: value'"),
-    ("that cannot start any token", "a character that cannot start a value, would be it in quotes"),
-    ("expected <block end>", "an entry that does not line up, would be the same indentation"),
-    ("expected ',' or '}'", "a map opened at {} is not closed, would be ',' or '}}' here"),
-    ("expected ',' or ']'", "a list opened at {} is not closed, would be ',' or ']' here"),
-    ("found unexpected end of stream", "a quote opened at {} is not closed, would be one here"),
-    ("expected the node content", "a value is missing, would be one here"),
+    ("found ':'", "a value that starts with ':', expected in quotes such as '::1'"),
+    ("got ':'", "a ':' that ends no key, expected the whole value in quotes such as '::1'"),
+    ("mapping values are not allowed", "a second ':' in one line, expected the value in quotes"),
+    ("could not find expected ':'", "a key without ':', expected 'key: value'"),
+    ("that cannot start any token", "a character that cannot start a value, expected it in quotes"),
+    ("expected <block end>", "an entry that does not line up, expected the same indentation"),
+    ("expected ',' or '}'", "a map opened at {} is not closed, expected ',' or '}}' here"),
+    ("expected ',' or ']'", "a list opened at {} is not closed, expected ',' or ']' here"),
+    ("found unexpected end of stream", "a quote opened at {} is not closed, expected one here"),
+    ("expected the node content", "a value is missing, expected one here"),
 )
 
 
@@ -30,7 +30,7 @@ def syntax_problem(
     list or quote begins in which it stands.
     """
     if char == "\t":
-        text = "a tab where indentation or a value is expected, would be spaces"
+        text = "a tab where indentation or a value is expected, expected spaces"
         return Problem(at, YAML, text)
     reason = problem or "not valid YAML"
     if char == ":" and "<block end>" in reason:
@@ -38,7 +38,7 @@ def syntax_problem(
     words = next((words for sign, words in _WORDS if sign in reason), None)
     if words is None:
         reason = clipped(printable(reason))
-        right = "would be 'key: value' lines"
+        right = "expected 'key: value' lines"
         kind = f"not valid YAML, {right}"
         return Problem(at, YAML, f"not valid YAML ({reason}), {right}", kind=kind)
     return Problem(at, YAML, words.format(opened or at))
