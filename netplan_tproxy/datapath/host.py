@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from netplan_tproxy.datapath import fionread
+from netplan_tproxy.datapath import fionread, trials
 from netplan_tproxy.datapath.marked_routes import route_mark
 from netplan_tproxy.datapath.objects import BpfObjects
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.features import Feature
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
 from netplan_tproxy.kernel.netlink.handle import Netlink
@@ -22,6 +23,7 @@ from netplan_tproxy.system.closing import Closing
 class Facts:
     """What the desired state depends on besides the site file.
 
+    ``lacking``: what this kernel was seen to lack, by the key of the file that needs it.
     ``fionread``: what this kernel gets wrong; "" where it is right, or nobody asked.
     ``sysctls``: what the site's settings are now, by path; those that exist.
     ``route_mark``: the mark that leads forwarded packets out where nothing else does.
@@ -30,6 +32,7 @@ class Facts:
     links: dict[str, Link] = field(default_factory=dict)
     users: dict[str, int] = field(default_factory=dict)
     cgroups: dict[str, int] = field(default_factory=dict)
+    lacking: Mapping[str, Sequence[Feature]] = field(default_factory=dict)
     fionread: str = ""
     route_mark: int = 0
     sysctls: dict[str, str] = field(default_factory=dict)
@@ -37,6 +40,10 @@ class Facts:
     def link_types(self) -> dict[str, int]:
         """Give each device's ARPHRD number."""
         return {name: link.type for name, link in self.links.items()}
+
+
+def _lacking(site: Site) -> dict[str, Sequence[Feature]]:
+    return {"fastpath.enabled": trials.missing_for_fastpath()} if site.fastpath.enabled else {}
 
 
 def _settings(paths: Iterable[str]) -> dict[str, str]:
@@ -73,6 +80,7 @@ class Kernel(Closing):
             self.links(),
             resolve_users(policy.bypass_users),
             resolve_cgroups([*policy.bypass_cgroups, *site.fastpath_cgroups]),
+            _lacking(site),
             fionread.fault() if site.fastpath.relies_on_fionread else "",
             route_mark(site.proxy.families, site.intercept_mark) if site.forwards else 0,
             _settings(path for path, _ in site.sysctls),

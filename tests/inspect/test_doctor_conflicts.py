@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.datapath.features import SCHED_CLS
 from netplan_tproxy.datapath.protocol import OUR_PROTOCOL
 from netplan_tproxy.inspect.doctor import conflicts, marks, mounts, netfilter, privileges
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.bpf.libbpf import Fd, call
 from netplan_tproxy.kernel.bpf.programs import load_program
+from netplan_tproxy.kernel.features import SCHED_CLS
 from netplan_tproxy.kernel.host.netfilter import Ruleset, read_ruleset
 from netplan_tproxy.kernel.host.processes import running
 from netplan_tproxy.kernel.netlink.handle import Netlink
