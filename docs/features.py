@@ -30,6 +30,7 @@ _NEEDS = {
     features.EVERY: "any site file",
     features.RAW_IP: "a device without a link-layer header (tun, WireGuard, PPP)",
     features.FASTPATH: "`fastpath`",
+    features.TCX: "`attach: tcx`",
 }
 
 

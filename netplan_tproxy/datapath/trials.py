@@ -13,6 +13,7 @@ from netplan_tproxy.errors import KernelError, TproxyError
 from netplan_tproxy.kernel import features
 from netplan_tproxy.kernel.bpf import maps as bpf_maps
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
+from netplan_tproxy.kernel.bpf import tcx
 from netplan_tproxy.kernel.features import SCHED_CLS, Feature
 
 _MOV_R0_0 = struct.pack("=BBhi", 0xB7, 0, 0, 0)
@@ -28,7 +29,12 @@ def try_bpf() -> None:
 
 def missing(asked: Iterable[Feature]) -> list[Feature]:
     """Give those of the helpers that this kernel refuses to tc programs."""
-    return [helper for helper in asked if lacks(helper, SCHED_CLS)]
+    found = []
+    for helper in asked:
+        lacking = lacks(helper, SCHED_CLS)
+        _log.debug("  bpf: helper %s: %s", helper.name, "missing" if lacking else "there")
+        found += [helper] * lacking
+    return found
 
 
 def missing_for_fastpath() -> list[Feature]:
@@ -37,18 +43,21 @@ def missing_for_fastpath() -> list[Feature]:
     return [helper for kind in types for helper in features.HELPERS[kind] if lacks(helper, kind)]
 
 
+def missing_for_tcx() -> list[Feature]:
+    """Give what this kernel lacks of tcx: it has all of it or nothing."""
+    return [] if tcx.is_known() else [features.needed(features.TCX)]
+
+
 def lacks(helper: Feature, prog_type: int) -> bool:
     """Whether this kernel refuses a helper to programs of a type."""
     call = struct.pack("=BBhi", 0x85, 0, 0, helper.number)
-    refused = False
     try:
         _load(call + _MOV_R0_0 + _EXIT, prog_type)
     except bpf_programs.MissingHelperError:
-        refused = True
+        return True
     except TproxyError:
         pass  # of a helper that it knows the verifier misses the arguments
-    _log.debug("  bpf: helper %s: %s", helper.name, "missing" if refused else "there")
-    return refused
+    return False
 
 
 def _load(insns: bytes, prog_type: int = SCHED_CLS) -> None:

@@ -14,11 +14,13 @@ from netplan_tproxy.kernel.host.release import linux_version
 Version = tuple[int, int]
 
 # Who asks. Without what the first asks for nothing can be intercepted; the last do without.
-EVERY, RAW_IP, FASTPATH, NOBODY = "every site", "tun and its like", "fastpath", "nothing"
+EVERY, RAW_IP, FASTPATH = "every site", "tun and its like", "fastpath"
+TCX, NOBODY = "attach: tcx", "nothing"
 _REFUSED = {
     EVERY: "nothing is intercepted: refused",
     RAW_IP: "devices without a link-layer header (tun, WireGuard, PPP) are refused",
     FASTPATH: "`fastpath` is refused",
+    TCX: "`attach: tcx` is refused, and `auto` takes filters",
 }
 
 
@@ -131,6 +133,9 @@ OTHERS = (
     Feature("clsact", "qdisc", (4, 5), EVERY, "where filters are (CONFIG_NET_CLS_ACT)"),
     Feature("BPF_CGROUP_SOCK_OPS", "attach type", (4, 13), FASTPATH, "the cgroup"),
     Feature("BPF_SK_MSG_VERDICT", "attach type", (4, 17), FASTPATH, "the map of sockets"),
+    Feature("BPF_TCX_INGRESS, BPF_TCX_EGRESS", "attach type", (6, 6), TCX, "in front of filters"),
+    Feature("BPF_LINK_CREATE", "call", (5, 7), TCX, "links, which a pin keeps"),
+    Feature("BPF_F_BEFORE", "flag", (6, 6), TCX, "in front of others' programs"),
     Feature("BPF_F_REPLACE", "flag", (5, 6), FASTPATH, "new programs in one step"),
     Feature("BPF_MAP_TYPE_LPM_TRIE", "map type", (4, 11), EVERY, "sets of networks"),
     Feature("BPF_MAP_TYPE_HASH_OF_MAPS", "map type", (4, 12), EVERY, "a set in one step"),

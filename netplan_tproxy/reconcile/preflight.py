@@ -100,7 +100,8 @@ def _unfit_kernel(facts: Facts) -> Iterator[tuple[str, str]]:
     """Yield what the file asks for and this kernel does not have, or is not to carry."""
     for path, missing in facts.lacking.items():
         if missing:
-            yield path, features.lacking(path.partition(".")[0], missing)
+            what = {"attach": "tcx"}.get(path, path.partition(".")[0])
+            yield path, features.lacking(what, missing)
     if facts.fionread and not facts.lacking.get("fastpath.enabled"):
         yield "fastpath.enabled", FIONREAD.format(facts.fionread)
 
