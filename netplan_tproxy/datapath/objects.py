@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from netplan_tproxy.datapath.attached_programs import AttachedPrograms
 from netplan_tproxy.datapath.compile_cache import CompileCache
+from netplan_tproxy.datapath.pinned_links import PinnedLinks
 from netplan_tproxy.datapath.pinned_maps import PinnedMaps
 from netplan_tproxy.datapath.pinned_programs import PinnedPrograms
 from netplan_tproxy.datapath.pins import Pins
@@ -24,6 +25,7 @@ class BpfObjects:
         self.maps = PinnedMaps(self.pins)
         self.programs = PinnedPrograms(self.pins, self.maps, CompileCache(cache))
         self.attached = AttachedPrograms(self.pins, self.programs)
+        self.links = PinnedLinks(self.pins)
         self.sets = PolicySets(self.pins, self.maps)
 
     def build(self) -> None:

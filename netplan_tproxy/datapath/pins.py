@@ -20,13 +20,13 @@ from netplan_tproxy.system.owned import Owned, UnsafeError, shared
 
 DEFAULT_MOUNT = "/sys/fs/bpf"
 _OURS = "netplan-tproxy"
-_FOLDERS = ("maps", "programs", "sets", "adopted", "draining")
+_FOLDERS = ("maps", "programs", "sets", "adopted", "draining", "links")
 # What the kernel itself puts into each new bpffs (kernel/bpf/inode.c).
 _PRELOADED = ("maps.debug", "progs.debug")
 
 
 class Pins:
-    """The folders of this network namespace: maps, programs, sets, adopted, draining."""
+    """The folders of this network namespace: maps, programs, sets, adopted, draining, links."""
 
     def mounted(self) -> str | None:
         """Find the bpffs; ``ip netns exec`` hides it behind a new /sys. Raises KernelError."""

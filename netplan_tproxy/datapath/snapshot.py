@@ -6,8 +6,10 @@ from collections.abc import Iterable
 from functools import cached_property
 
 from netplan_tproxy.datapath.attach import cgroup, sockmap
+from netplan_tproxy.datapath.filter_names import is_ours, program_of
 from netplan_tproxy.datapath.layouts import SETS
 from netplan_tproxy.datapath.objects import BpfObjects
+from netplan_tproxy.datapath.pinned_links import Place
 from netplan_tproxy.datapath.pinned_maps import PinnedMap
 from netplan_tproxy.datapath.pinned_programs import PinnedProgram
 from netplan_tproxy.datapath.protocol import OUR_PROTOCOL
@@ -18,7 +20,7 @@ from netplan_tproxy.kernel.netlink.ipv6_objects import Ipv6Object
 from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.kernel.netlink.routing import RouteRecord
 from netplan_tproxy.kernel.netlink.rules import RuleRecord
-from netplan_tproxy.kernel.netlink.tc import FilterRecord
+from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.system.closing import Closing
 
 
@@ -98,6 +100,19 @@ class Snapshot(Closing):
         """Name the sets that are pinned or found by the programs; True: both, and one set."""
         outer = self.maps.get(SETS.pin)
         return self._bpf.sets.present(outer.fd if outer else None)
+
+    @cached_property
+    def tcx_links(self) -> dict[Place, int]:
+        """The ids of the programs that our tcx links run here, by device and hook."""
+        return self._bpf.links.attached()
+
+    def runs(self, ifindex: int, hook: str, program: str) -> bool:
+        """Whether a filter of ours or a link of ours runs a program, such as wan_egress, there."""
+        parent = CLSACT_INGRESS if hook == "ingress" else CLSACT_EGRESS
+        names = [program_of(one.name) for one in self.filters(ifindex, parent) if is_ours(one)]
+        number = self.tcx_links.get((ifindex, hook))
+        names += [pin for pin, one in self.programs.items() if one.id == number]
+        return any(name.startswith(program) for name in names)
 
     def sockops(self, cgroups: Iterable[str]) -> dict[str, tuple[str, int]]:
         """Give the pin and id of our program on cgroups, as ``attach.cgroup`` has them."""

@@ -21,7 +21,7 @@ from netplan_tproxy.inspect.decision import (
 )
 from netplan_tproxy.inspect.flow import Question
 from netplan_tproxy.inspect.site_lines import deciding
-from netplan_tproxy.inspect.status import read_config
+from netplan_tproxy.inspect.status import HOW, attached_programs, read_config
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.host.users_cgroups import cgroup_ids, resolve_users
 from netplan_tproxy.kernel.netlink.route_get import Way, way_to
@@ -40,12 +40,10 @@ def report(kernel: Kernel, kinds: Kinds, state: State, question: Question) -> di
     """
     config = read_config(kernel)
     with kernel.snapshot() as seen:
-        watched = {
-            (one.dev, one.hook): one.program
-            for one in kinds["filter"].observe(seen, ())
-            if one.signed
-        }
+        # Where both are at a hook, what runs first counts.
+        attached = {(one.dev, one.hook): one for one in reversed(attached_programs(kinds, seen))}
         links = {link.ifindex: name for name, link in seen.links.items()}
+    watched = {where: one.program for where, one in attached.items()}
     place = _Place(question, config, watched, links)
     uid = _uid(question.user)
     flow, outcome = place.flow(uid)
@@ -65,6 +63,7 @@ def report(kernel: Kernel, kinds: Kinds, state: State, question: Question) -> di
         outcome = "down_bypassed" if config and config.when_down_bypass else "refused"
     if outcome == INTERCEPTED and config is not None and not _taken_in(config, flow, place):
         outcome = "lost"
+    met = attached.get((place.device, "egress" if flow.local else "ingress"))
     record = state.site_record() if _on_record(state, config) else None
     return {
         "connection": {
@@ -72,6 +71,7 @@ def report(kernel: Kernel, kinds: Kinds, state: State, question: Question) -> di
             "source": flow.source,
             "direction": "output" if flow.local else "forward",
             "device": place.device,
+            "attach": HOW[met.kind] if met else None,
             "uid": uid if flow.local else None,
         },
         "steps": [asdict(step) for step in steps],

@@ -4,13 +4,22 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
+from netplan_tproxy.kernel import features
+from netplan_tproxy.kernel.bpf.btf import knows_shared_ports
 from netplan_tproxy.kernel.host.release import linux_version
 from netplan_tproxy.kernel.sockets.diag import Socket
 from netplan_tproxy.kernel.sockets.owners import owners
 from netplan_tproxy.kernel.sockets.shared_port import shares_port
 
-# Before, bpf_sk_assign refuses a socket with SO_REUSEPORT (ESOCKTNOSUPPORT).
-TAKES_SHARED_PORTS = (6, 6)
+_SINCE = features.named("bpf_sk_assign of SO_REUSEPORT").since
+
+
+def takes_shared_ports(version: features.Version) -> bool:
+    """Whether this kernel, of a version, assigns sockets with SO_REUSEPORT.
+
+    Before 6.6 it refuses them (ESOCKTNOSUPPORT), unless a distribution brought the change back.
+    """
+    return version >= _SINCE or knows_shared_ports()
 
 
 def refused_listeners(listeners: Iterable[Socket]) -> set[int]:
@@ -18,7 +27,7 @@ def refused_listeners(listeners: Iterable[Socket]) -> set[int]:
 
     One that can't be asked (another user's, of another pid namespace) is left out.
     """
-    if linux_version() >= TAKES_SHARED_PORTS:
+    if takes_shared_ports(linux_version()):
         return set()
     return {
         inode

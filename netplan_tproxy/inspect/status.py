@@ -13,6 +13,7 @@ from netplan_tproxy.datapath.fastpath_counters import fast_counters
 from netplan_tproxy.datapath.flows import intercepted_connections, tracked_datagrams
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.layouts import CONFIG, ConfigValue, unpack_config
+from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.bpf.dump import program_age
 from netplan_tproxy.kernel.bpf.programs import prog_fd_by_id
@@ -31,6 +32,8 @@ from netplan_tproxy.system.text import rfc3339
 MOST_FLOWS = 20
 # A process opens its listener early. Whose a connection is may not be told of a process with more.
 _MOST_DESCRIPTORS = 500
+# What attaches a program to a device, in the words of the site file, by kind.
+HOW = {"filter": "clsact", "tcx": "tcx"}
 _DIRECTIONS = {"wan_egress": "output", "lan_ingress": "forward"}
 
 
@@ -125,15 +128,16 @@ def _interfaces(
 ) -> list[dict[str, Any]]:
     with kernel.snapshot() as seen:
         pinned = seen.programs
-        filters = [one for one in kinds["filter"].observe(seen, ()) if one.signed]
+        attached = attached_programs(kinds, seen)
     devices: dict[str, list[Any]] = {}
-    for one in sorted(filters, key=lambda each: (each.dev == "lo", each.dev, each.hook)):
+    for one in sorted(attached, key=lambda each: (each.dev == "lo", each.dev, each.hook)):
         devices.setdefault(one.dev, []).append(one)
     interfaces = []
     for dev, held in devices.items():
         programs = [
             {
                 "hook": one.hook,
+                "attach": HOW[one.kind],
                 "program": one.program,
                 "id": one.prog_id,
                 "age": _age(one.prog_id),
@@ -146,12 +150,17 @@ def _interfaces(
             {
                 "name": dev,
                 "ifindex": held[0].ifindex,
-                "intercept": [_DIRECTIONS[name] for name in names if name in _DIRECTIONS],
+                "intercept": [way for name, way in _DIRECTIONS.items() if name in names],
                 "programs": programs,
                 "counters": _counted(held[0].ifindex, before, after),
             }
         )
     return interfaces
+
+
+def attached_programs(kinds: Kinds, seen: Snapshot) -> list[Any]:
+    """Give our filters and tcx links; where both are at a hook, what runs first is first."""
+    return [one for kind in reversed(HOW) for one in kinds[kind].observe(seen, ()) if one.signed]
 
 
 def _age(prog_id: int) -> float | None:

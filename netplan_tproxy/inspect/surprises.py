@@ -7,6 +7,8 @@ from collections.abc import Iterator, Mapping
 
 from netplan_tproxy.datapath.build import demands_transparency
 from netplan_tproxy.datapath.marked_routes import out_of_sight
+from netplan_tproxy.datapath.pinned_links import PinnedLinks
+from netplan_tproxy.datapath.pins import Pins
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.inspect.marked_routes import ADVICE, described
 from netplan_tproxy.inspect.shared_ports import refused_listeners
@@ -42,6 +44,7 @@ def surprises(site: Site, links: Mapping[str, Link], *, listening: bool = True) 
         *_forwarding(site, links),
         *_not_named(site, out),
         *_marked_away(site),
+        *_unasked(site, links),
     ]
 
 
@@ -156,6 +159,19 @@ def _marked_away(site: Site) -> Iterator[str]:
     if devices:
         for rule in out_of_sight(site.proxy.families, site.intercept_mark):
             yield f"{described(rule, ', '.join(devices))}; {ADVICE}"
+
+
+def _unasked(site: Site, links: Mapping[str, Link]) -> Iterator[str]:
+    """Name the hooks on which others' tcx programs run before our filters."""
+    if site.attach != "clsact":
+        return
+    names = {link.ifindex: name for name, link in links.items() if name in site.devices}
+    for (ifindex, hook), there in PinnedLinks(Pins()).foreign(names).items():
+        yield (
+            f"tcx programs of others run before every filter on {names[ifindex]} {hook} (ids "
+            f"{', '.join(map(str, there))}): what they accept is not intercepted; attach: auto "
+            "puts ours in front of them"
+        )
 
 
 def _type(target: str) -> str:

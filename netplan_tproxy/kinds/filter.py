@@ -15,14 +15,14 @@ from netplan_tproxy.datapath.filter_names import (
 )
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.pinned_programs import PinnedProgram
-from netplan_tproxy.datapath.programs import pin_of, places
+from netplan_tproxy.datapath.programs import pin_of
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.resource.kind import Kind
-from netplan_tproxy.resource.ranks import Rank
+from netplan_tproxy.resource.ranks import Rank, rank_of_hook
 from netplan_tproxy.resource.values import Devices, Resource, name_now
 
 _HOOKS = {"ingress": CLSACT_INGRESS, "egress": CLSACT_EGRESS}
@@ -53,9 +53,7 @@ class Filter(Resource):
 
     @property
     def rank(self) -> Rank:
-        if self.dev == "lo":
-            return Rank.FILTER_LO
-        return Rank.FILTER_INGRESS if self.hook == "ingress" else Rank.FILTER_EGRESS
+        return rank_of_hook(self.dev, self.hook)
 
     @property
     def group(self) -> str:
@@ -88,7 +86,7 @@ class FilterKind(Kind[Filter]):
     resource = Filter
 
     def desired(self, wanted: Wanted) -> Iterable[Filter]:
-        for place in places(wanted.site, wanted.facts.link_types()):
+        for place in wanted.places(tcx=False):
             program = pin_of(place.program)
             link = wanted.facts.links[place.dev]
             name = filter_name(program)

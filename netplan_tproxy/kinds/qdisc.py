@@ -69,7 +69,7 @@ class QdiscKind(Kind[Qdisc]):
     resource = Qdisc
 
     def desired(self, wanted: Wanted) -> Iterable[Qdisc]:
-        for dev in ("lo", *(one.name for one in wanted.site.interfaces)):
+        for dev in dict.fromkeys(place.dev for place in wanted.places(tcx=False)):
             link = wanted.facts.links[dev]
             yield Qdisc(dev, ifindex=link.ifindex, mac=link.mac)
 

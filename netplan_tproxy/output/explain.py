@@ -57,7 +57,7 @@ def _connection(one: Report) -> str:
     way = "leaves by" if one["direction"] == "output" else "comes in by"
     words = [f"{one['protocol']} {source} → {_joined(one['target'], one['port'])}"]
     if one["device"]:
-        words.append(f"{way} {one['device']}")
+        words.append(f"{way} {one['device']}{' (tcx)' if one['attach'] == 'tcx' else ''}")
     if one["direction"] == "output":
         words.append(f"sent by {one['user'] or 'root'}")
     if one["cgroup"]:

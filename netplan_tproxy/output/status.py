@@ -100,7 +100,8 @@ def _interface(one: Report, style: Style) -> Iterator[str]:
     rows = []
     for program in one["programs"]:
         age = "" if program["age"] is None else f"{ago(program['age'])} old"
-        rows.append((program["hook"], program["program"], age))
+        hook = program["hook"] + (" (tcx)" if program["attach"] == "tcx" else "")
+        rows.append((hook, program["program"], age))
     for row, program in zip(columns(rows), one["programs"], strict=True):
         yield f"  {row}" if program["current"] else style.warn(f"  {row} (not the pinned one)")
     counted = [

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from netplan_tproxy.datapath.connections import Connection, live_connections
 from netplan_tproxy.datapath.host import Kernel
@@ -21,6 +21,7 @@ from netplan_tproxy.kinds.config import Config
 from netplan_tproxy.kinds.filter import Filter
 from netplan_tproxy.kinds.map import Map
 from netplan_tproxy.kinds.rule import Rule
+from netplan_tproxy.kinds.tcx import Tcx
 from netplan_tproxy.resource.values import Change, Plan, Resource
 from netplan_tproxy.site.model import LISTENERS
 from netplan_tproxy.site.sections.proxy import LISTENER_FAMILIES
@@ -70,6 +71,7 @@ def end_lost(changes: Sequence[Change], kernel: Kernel) -> str:
     if not gone:
         return ""
     try:
+        gone = _taken_otherwise(gone, kernel)
         ways = _Ways()
         cut = [one for one in live_connections(kernel.bpf.maps) if _is_cut(one, gone, ways)]
         ended = abort_all(socket for one in cut for socket in one.sockets)
@@ -109,15 +111,23 @@ def _listened(config: Resource | None) -> frozenset[int]:
 
 
 def _untaken(changes: Iterable[Change], program: str) -> Iterator[int]:
-    """Give the devices on which ``program`` ran, and runs no more."""
+    """Give the devices on which ``program`` ran, and runs no more by the same way."""
     for change in changes:
-        before = change.before
-        if isinstance(before, Filter) and _runs(before, program) > _runs(change.after, program):
+        before, after = change.before, change.after
+        if isinstance(before, Filter | Tcx) and _runs(before, program) > _runs(after, program):
             yield before.ifindex
 
 
 def _runs(what: Resource | None, program: str) -> bool:
-    return isinstance(what, Filter) and what.program.startswith(program)
+    return isinstance(what, Filter | Tcx) and what.program.startswith(program)
+
+
+def _taken_otherwise(gone: Lost, kernel: Kernel) -> Lost:
+    """Leave out the devices on which a filter does now what a tcx link did, or the reverse."""
+    with kernel.snapshot() as seen:
+        output = (one for one in gone.output if not seen.runs(one, "egress", _TAKES_OUTPUT))
+        forward = (one for one in gone.forward if not seen.runs(one, "ingress", _TAKES_FORWARDED))
+        return replace(gone, output=frozenset(output), forward=frozenset(forward))
 
 
 class _Ways:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from netplan_tproxy.datapath.host import Facts
 from netplan_tproxy.datapath.programs import ETHERNET, RAW_IP
 from netplan_tproxy.errors import SiteError, SiteProblem, TproxyError
+from netplan_tproxy.kernel import features
 from netplan_tproxy.kernel.host.sysctl import dotted
 from netplan_tproxy.site.model import Interface, Site
 from netplan_tproxy.site.sections.sysctls import WHOLE_NUMBER
@@ -96,8 +97,12 @@ def _takes_text(name: str, now: str) -> bool:
 
 
 def _unfit_kernel(facts: Facts) -> Iterator[tuple[str, str]]:
-    """Yield why this kernel is not to carry the fast path."""
-    if facts.fionread:
+    """Yield what the file asks for and this kernel does not have, or is not to carry."""
+    for path, missing in facts.lacking.items():
+        if missing:
+            what = {"attach": "tcx"}.get(path, path.partition(".")[0])
+            yield path, features.lacking(what, missing)
+    if facts.fionread and not facts.lacking.get("fastpath.enabled"):
         yield "fastpath.enabled", FIONREAD.format(facts.fionread)
 
 

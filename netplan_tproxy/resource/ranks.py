@@ -33,3 +33,10 @@ class Rank(IntEnum):
     FILTER_INGRESS = auto()
     # What takes traffic of this host away.
     FILTER_EGRESS = auto()
+
+
+def rank_of_hook(dev: str, hook: str) -> Rank:
+    """Give the place of what runs a program of ours on a hook of a device."""
+    if dev == "lo":
+        return Rank.FILTER_LO
+    return Rank.FILTER_INGRESS if hook == "ingress" else Rank.FILTER_EGRESS

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from netplan_tproxy.site.yaml.problem import Path, Position, Problem
 
 DEFAULT_NAME = "default"
+DEFAULT_ATTACH = "auto"
 
 
 def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, list[Problem]]:
@@ -71,6 +72,7 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
         policy=policy,
         checks=checks,
         fastpath=fastpath,
+        attach=str(usable.scalar("attach", DEFAULT_ATTACH)),
         source=source,
         where=where,
         texts=texts,

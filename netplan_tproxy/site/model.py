@@ -160,7 +160,10 @@ class Fastpath:
 
 @dataclass(frozen=True, slots=True)
 class Site:
-    """A whole site file, checked, with defaults filled in."""
+    """A whole site file, checked, with defaults filled in.
+
+    ``attach``: how programs sit on devices, clsact, tcx, or auto (tcx beside others' tcx).
+    """
 
     name: str
     interfaces: tuple[Interface, ...]
@@ -173,6 +176,7 @@ class Site:
     policy: Policy = field(default_factory=Policy)
     checks: tuple[Check, ...] = ()
     fastpath: Fastpath = field(default_factory=Fastpath)
+    attach: str = "auto"
     source: str = "site.yaml"
     where: dict[str, tuple[int, int]] = field(default_factory=dict, compare=False, repr=False)
     texts: dict[str, str] = field(default_factory=dict, compare=False, repr=False)
@@ -180,6 +184,11 @@ class Site:
     def place(self, path: str) -> Place:
         """Return where the file names ``path``; for what it leaves out, its first character."""
         return Place(printable(self.source), *self.where.get(path, (1, 1)))
+
+    @property
+    def devices(self) -> frozenset[str]:
+        """The devices on which programs sit: the interfaces, and lo."""
+        return frozenset({"lo", *(one.name for one in self.interfaces)})
 
     @property
     def forwards(self) -> bool:

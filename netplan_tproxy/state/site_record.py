@@ -101,6 +101,7 @@ def site_values(site: Site) -> Iterator[Pair]:
             yield f"proxy.{name}.address", listener.address
             yield f"proxy.{name}.port", str(listener.port)
     yield "proxy.when_down", site.proxy.when_down
+    yield "attach", site.attach
     yield "marks.intercept", str(site.intercept_mark)
     yield "marks.bypass", str(site.bypass_mark)
     for route in site.routes:

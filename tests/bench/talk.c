@@ -8,6 +8,7 @@
  *   talk connect ADDRESS PORT COUNT first|last   prints connections per second; the client
  *                                                closes first, or the server does, so that
  *                                                TIME_WAIT is on the client's or the proxy's side
+ *   talk send ADDRESS PORT COUNT                 prints seconds per datagram that is sent
  *
  * CONGESTION in the environment names the congestion control (tcp(7)) of what it opens.
  */
@@ -152,6 +153,21 @@ static int reach(char **argv, struct order o)
 	return fd;
 }
 
+static double send_datagrams(char **argv, int count)
+{
+	struct sockaddr_in a = place(argv);
+	int i, fd = socket(AF_INET, SOCK_DGRAM, 0);
+	double start = 0;
+
+	need(!connect(fd, (struct sockaddr *)&a, sizeof(a)), "connect");
+	for (i = -count / 10; i < count; i++) {   /* the first tenth warms up */
+		if (!i)
+			start = now();
+		send(fd, buffer, 64, 0);
+	}
+	return (now() - start) / count;
+}
+
 int main(int argc, char **argv)
 {
 	double start;
@@ -193,6 +209,8 @@ int main(int argc, char **argv)
 			close(fd);
 		}
 		printf("%.1f\n", count / (now() - start));
+	} else if (argc == 5 && !strcmp(argv[1], "send")) {
+		printf("%.12f\n", send_datagrams(argv + 2, atoi(argv[4])));
 	} else {
 		fprintf(stderr, "usage: see the top of talk.c\n");
 		return 64;

@@ -9,6 +9,7 @@ import pytest
 
 from tests.lab.budget import examples
 from tests.lab.patience import LONG
+from tests.lab.tcx import HAS_TCX
 from tests.paths import ROOT
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf]
@@ -28,6 +29,13 @@ def test_every_path_is_measured_and_every_goal_is_told() -> None:
     for name in "abcd":
         assert len([line for line in lines if line.startswith(f"  ({name}) ")]) == 11
     assert len([line for line in lines if "to reach" in line]) == 6 + 2 * 6
+
+
+@pytest.mark.skipif(not HAS_TCX, reason="tcx came with Linux 6.6")
+def test_both_ways_to_attach_are_measured() -> None:
+    lines = run("attach", "--quick", "--rounds", "1")
+    assert len([line for line in lines if line.endswith(" ns")]) == 3 + 2 + 2
+    assert len([line for line in lines if line.startswith("  (t)/(c) = ")]) == 3
 
 
 def test_a_real_proxy_is_measured_in_every_way_and_no_request_fails() -> None:

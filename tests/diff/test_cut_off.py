@@ -12,12 +12,14 @@ from netplan_tproxy.kinds.config import Config
 from netplan_tproxy.kinds.filter import Filter
 from netplan_tproxy.kinds.map import Map
 from netplan_tproxy.kinds.rule import Rule
+from netplan_tproxy.kinds.tcx import Tcx
 from netplan_tproxy.reconcile.cut_off import Lost, in_all, lost
 from netplan_tproxy.resource.values import Change, Plan
 from netplan_tproxy.site.model import Listener, Mark
 
 V4, V6 = int(socket.AF_INET), int(socket.AF_INET6)
 WAN = Filter("wan0", "egress", "wan_egress@1", 7)
+LINK = Tcx("wan0", "egress", "wan_egress@1", 7)
 LAN = Filter("lan0", "ingress", "lan_ingress@1", 8)
 RULES = {family: Rule(family, 1000, 1, 1, 100) for family in (V4, V6)}
 
@@ -55,6 +57,8 @@ FAMILY_GOES = [Change(config("tcp", "tcp6"), config("tcp6")), Change(RULES[V4], 
         ([Change(WAN, replace(WAN, program="wan_egress_l3@1"))], Lost()),
         ([Change(LAN, replace(LAN, program="wan_ingress@1"))], Lost(forward=frozenset({8}))),
         ([Change(None, WAN), Change(None, LAN)], Lost()),
+        ([Change(LINK, None)], Lost(output=frozenset({7}))),
+        ([Change(LINK, replace(LINK, program="wan_egress@2"))], Lost()),
         ([Change(Map(FLOWS.pin), None)], Lost(everything=True)),
         ([Change(Map(TRACKED.pin), None)], Lost()),
     ],

@@ -9,6 +9,7 @@ from collections.abc import Iterator
 
 from netplan_tproxy.datapath import fastpath, programs
 from netplan_tproxy.inspect import decision
+from tests.docs.pages import module_of
 from tests.paths import DOCS, ROOT
 
 
@@ -17,6 +18,11 @@ def rows(page: str, title: str) -> list[list[str]]:
     text = (DOCS / page).read_text(encoding="utf-8").partition(f"\n## {title}\n")[2]
     lines = text[text.index("\n| ") :].strip().partition("\n\n")[0].splitlines()
     return [[cell.strip() for cell in line.strip("|").split(" | ")] for line in lines[2:]]
+
+
+def test_the_page_of_features_is_what_the_table_makes() -> None:
+    made = module_of("features").page()
+    assert (DOCS / "features.md").read_text() == made, "run: python docs/features.py"
 
 
 def test_each_counter_has_its_line() -> None:

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.datapath import features, fionread
+from netplan_tproxy.datapath import fionread, trials
 from netplan_tproxy.inspect import doctor
 from netplan_tproxy.inspect.doctor import fastpath
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, WARN
+from netplan_tproxy.kernel import features
+from netplan_tproxy.kernel.features import FASTPATH, MSG_HELPERS, SK_MSG, SOCK_OPS, Feature
 from netplan_tproxy.site.model import Fastpath
 from tests.datapath import support
 from tests.fastpath.test_bound import ROOM, pairs, small  # noqa: F401 - a fixture
@@ -59,13 +61,15 @@ def test_fionread_is_tried(
 @pytest.mark.lab
 @pytest.mark.bpf
 def test_helpers_that_a_kernel_lacks_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
-    assert features.missing_for_fastpath() == []
-    unknown = {"fast_sockops": {"bpf_of_a_later_kernel": 99_999}, "fast_msg": {"other": 99_998}}
-    monkeypatch.setattr(features, "FAST_HELPERS", unknown)
-    assert features.missing_for_fastpath() == ["bpf_of_a_later_kernel", "other"]
-    told = fastpath.helpers(features.missing_for_fastpath())
+    assert trials.missing_for_fastpath() == []
+    later = Feature("bpf_of_a_later_kernel", "helper", (99, 1), FASTPATH, "", number=99_999)
+    other = Feature("other", "helper", (98, 0), FASTPATH, "", number=99_998)
+    tables = {SOCK_OPS: (later,), SK_MSG: (*MSG_HELPERS, other)}
+    monkeypatch.setattr(features, "HELPERS", tables)
+    assert trials.missing_for_fastpath() == [later, other]
+    told = fastpath.helpers(trials.missing_for_fastpath())
     assert told.level == FAIL
-    assert "requires Linux >= 5.19" in told.text
+    assert "fastpath needs Linux 99.1 (bpf_of_a_later_kernel), this is" in told.text
 
 
 @pytest.mark.lab

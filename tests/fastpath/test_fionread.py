@@ -12,7 +12,9 @@ import pytest
 
 from netplan_tproxy.datapath import fionread
 from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel import features
 from netplan_tproxy.kernel.bpf import programs as bpf_programs
+from netplan_tproxy.kernel.features import SOCK_OPS
 from tests.fastpath.support import Counted, fast, receive
 from tests.lab.host import SITE, Host
 from tests.lab.leaks import nothing_left
@@ -89,7 +91,12 @@ def test_where_it_can_not_be_tried_nothing_is_taken_for_right(
     fionread.fault.cache_clear()
 
 
-def test_a_missing_helper_is_named_with_the_kernel_that_has_it() -> None:
-    log = "unknown func bpf_skc_to_mptcp_sock#196\n"
-    refusal = bpf_programs.explained("fast_sockops", KernelError("no", 22), log)
-    assert "bpf_skc_to_mptcp_sock not supported (requires Linux >= 5.19)" in str(refusal)
+@pytest.mark.parametrize("word", ["bpf_skc_to_mptcp_sock", "unknown"])
+def test_a_missing_helper_is_named_with_the_kernel_that_has_it(
+    monkeypatch: pytest.MonkeyPatch, word: str
+) -> None:
+    monkeypatch.setattr(features, "linux_version", lambda: (5, 10))
+    log = f"invalid func {word}#196\n"
+    refusal = bpf_programs.explained("fast_sockops", KernelError("no", 22), log, SOCK_OPS)
+    said = "program fast_sockops needs Linux 5.19 (bpf_skc_to_mptcp_sock), this is 5.10"
+    assert str(refusal) == f"{said}; nothing was touched"

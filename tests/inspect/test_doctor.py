@@ -13,10 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netplan_tproxy.cli import main as cli
-from netplan_tproxy.datapath import features
-from netplan_tproxy.datapath.programs import program_source
+from netplan_tproxy.datapath import trials
 from netplan_tproxy.errors import KernelError, TproxyError
-from netplan_tproxy.inspect import doctor
+from netplan_tproxy.inspect import doctor, shared_ports
 from netplan_tproxy.inspect.doctor import kernel, tools
 from netplan_tproxy.inspect.doctor.finding import (
     FAIL,
@@ -30,11 +29,13 @@ from netplan_tproxy.inspect.doctor.finding import (
     warn,
 )
 from netplan_tproxy.inspect.doctor.target import ALL_PROGRAMS, Target
+from netplan_tproxy.kernel import features
+from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.output.doctor import lines, summary
 from netplan_tproxy.output.style import Style
+from netplan_tproxy.site.load import parse
 from tests.lab import Lab, diff_snapshots, snapshot
 from tests.lab.effort import is_done_within
-from tests.lab.needed import read_needed
 from tests.paths import ROOT
 
 if TYPE_CHECKING:
@@ -143,28 +144,29 @@ def test_sysctls_that_cannot_be_set_are_a_failure(host: Lab, flags: str, expecte
     assert done.stdout == f"{expected}\n"
 
 
-def test_every_helper_that_the_programs_call_is_tried() -> None:
-    called = set(re.findall(r"\b(bpf_\w+)\(", program_source()))
-    no_calls = {"bpf_htons", "bpf_htonl", "bpf_ntohs", "bpf_ntohl"}  # byte order, no helpers
-    assert called - no_calls <= features.HELPERS.keys()
-
-
-def test_the_helpers_numbers_are_the_kernels() -> None:
-    header = read_needed("/usr/include/linux/bpf.h")
-    table = header.split("__BPF_FUNC_MAPPER(FN)", 1)[1]
-    names = re.findall(r"FN\((\w+)(?:, \d+)?[,)]", table)
-    for name, number in features.HELPERS.items():
-        assert names[number] == name.removeprefix("bpf_")
-
-
 @pytest.mark.lab
 @pytest.mark.bpf
-def test_a_helper_is_missed_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> None:
-    # 69999 is nobody's; 58 is for kprobes alone.
-    for name, number in (("bpf_nobodys", 69999), ("bpf_override_return", 58)):
-        monkeypatch.setitem(features.HELPERS, name, number)
-        assert features.lacks(name)
-    assert not features.lacks("bpf_sk_assign")
+def test_helpers_that_a_kernel_lacks_are_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert kernel._helpers(Target()).level == OK
+    monkeypatch.setattr(features, "linux_version", lambda: (5, 6))
+    for name, level, text in (
+        ("bpf_sk_assign", FAIL, "intercepting needs Linux 5.7 (bpf_sk_assign), this is 5.6"),
+        ("bpf_skb_change_head", WARN, "needs Linux 5.8 (bpf_skb_change_head), this is 5.6"),
+        ("bpf_skc_to_tcp_timewait_sock", OK, ""),
+    ):
+        lacked = features.named(name)
+        with monkeypatch.context() as patch:
+            patch.setattr(trials, "lacks", lambda one, _, lacked=lacked: one == lacked)
+            told = kernel._helpers(Target())
+            assert (told.level, text in told.text) == (level, True)
+
+
+def test_what_a_device_of_the_site_needs_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trials, "missing", lambda _: [features.named("bpf_skb_change_head")])
+    site = parse("version: 1\ninterfaces: {tun0: {}}\nproxy: {port: 9040}\n", "site.yaml")
+    for device, level in ((0xFFFE, FAIL), (1, WARN)):
+        target = Target(site, {"tun0": Link("tun0", 2, device)})
+        assert kernel._helpers(target).level == level
 
 
 @pytest.mark.parametrize(
@@ -172,8 +174,14 @@ def test_a_helper_is_missed_where_it_is_not(monkeypatch: pytest.MonkeyPatch) -> 
     [("4.19.0-27", FAIL), ("5.6.19", FAIL), ("5.7.0", WARN), ("5.15.0-91-generic", WARN),
      ("6.1.0-18-amd64", WARN), ("6.6.0", OK), ("6.12", OK), ("7.0.0-rc1", OK)],
 )  # fmt: skip
-def test_the_version_decides(release: str, expected: str) -> None:
-    assert kernel._version(release).level == expected
+def test_the_version_decides(monkeypatch: pytest.MonkeyPatch, release: str, expected: str) -> None:
+    monkeypatch.setattr(shared_ports, "knows_shared_ports", lambda: False)
+    assert kernel._version(release, has_all=False).level == expected
+
+
+def test_what_was_tried_counts_more_than_the_version() -> None:
+    # RHEL's kernel has what it takes from later ones.
+    assert kernel._version("4.18.0-513.el8", has_all=True).level != FAIL
 
 
 def test_a_kernel_that_refuses_bpf_is_a_failure(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -181,7 +189,7 @@ def test_a_kernel_that_refuses_bpf_is_a_failure(monkeypatch: pytest.MonkeyPatch)
         message = "load program probe: Operation not permitted"
         raise KernelError(message, 1)
 
-    monkeypatch.setattr(features, "try_bpf", refuse)
+    monkeypatch.setattr(trials, "try_bpf", refuse)
     found = {one.code: one for one in kernel.examine(Target(privileged=True))}
     assert found["kernel.bpf"].level == FAIL
     assert "Operation not permitted" in found["kernel.bpf"].text
@@ -203,7 +211,7 @@ def test_a_program_that_is_refused_is_a_failure(monkeypatch: pytest.MonkeyPatch)
         message = "program wan_egress: bpf_sk_assign not supported; nothing was touched"
         raise TproxyError(message)
 
-    monkeypatch.setattr(features, "try_programs", refuse)
+    monkeypatch.setattr(trials, "try_programs", refuse)
     (found,) = [one for one in tools.examine(Target(privileged=True)) if "programs" in one.code]
     assert (found.level, found.text) == (FAIL, "program wan_egress: bpf_sk_assign not supported")
     assert tried == [ALL_PROGRAMS]

@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import socket
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
-from netplan_tproxy.datapath.features import SCHED_CLS
 from netplan_tproxy.datapath.protocol import OUR_PROTOCOL
-from netplan_tproxy.inspect.doctor import conflicts, marks, mounts, netfilter, privileges
+from netplan_tproxy.inspect.doctor import conflicts, marks, mounts, netfilter, privileges, tcx
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.bpf.libbpf import Fd, call
 from netplan_tproxy.kernel.bpf.programs import load_program
+from netplan_tproxy.kernel.features import SCHED_CLS
 from netplan_tproxy.kernel.host.netfilter import Ruleset, read_ruleset
 from netplan_tproxy.kernel.host.processes import running
 from netplan_tproxy.kernel.netlink.handle import Netlink
@@ -112,17 +113,51 @@ def test_tcx_programs_are_named(lab: Lab, hook: int) -> None:
     code = bytes.fromhex("b7000000ffffffff 9500000000000000")  # r0 = TCX_NEXT; exit
     with lab.host.entered():
         who = target(lab)
-        assert list(conflicts._tcx(who)) == []
+        assert list(tcx.in_front(who)) == []
         program = load_program(
             name="tcx", prog_type=SCHED_CLS, insns=code, license="GPL", relocs=(), maps={}
         )
         ifindex = who.links["wan0"].ifindex
         link = call("bpf_link_create", int(program), ifindex, hook, None, what="attach tcx")
         with Fd(link):
-            (one,) = conflicts._tcx(who)
+            (one,) = tcx.in_front(who)
         assert (one.level, "on wan0" in one.text) == (WARN, True)
-        assert list(conflicts._tcx(who)) == []
-        assert [one.level for one in conflicts._tcx(Target(SITE, who.links))] == [UNSEEN]
+        assert list(tcx.in_front(who)) == []
+        assert [one.level for one in tcx.in_front(Target(SITE, who.links))] == [UNSEEN]
+
+
+@pytest.mark.parametrize(
+    ("attach", "linked", "advice"),
+    [
+        ("clsact", False, "`attach: auto` in the site file puts ours in front of them"),
+        ("auto", False, "apply (again): `attach: auto` puts ours in front of them"),
+        ("auto", True, "be attached behind others (BPF_F_AFTER)"),
+    ],
+)
+def test_what_to_do_about_tcx_programs_in_front_depends_on_how_ours_sit(
+    attach: str,
+    linked: bool,  # noqa: FBT001
+    advice: str,
+) -> None:
+    told = tcx.judged("wan0 egress", [7, 9], Target(replace(SITE, attach=attach)), linked=linked)
+    assert (told.level, "on wan0 egress" in told.text) == (WARN, True)
+    assert "(ids 7, 9)" in told.text
+    assert advice in told.advice
+
+
+@pytest.mark.lab
+def test_a_netkit_device_is_named(lab: Lab, monkeypatch: pytest.MonkeyPatch) -> None:
+    with lab.host.entered():
+        who = target(lab)
+        netlink = Netlink()
+        kinds = [netlink.link_kind(name) for name in ("wan0", "lo", "nobody0")]
+        netlink.close()
+        assert kinds == ["veth", "", ""]
+        assert list(tcx.netkit(who)) == []
+        # Not every kernel has such devices (CONFIG_NETKIT).
+        monkeypatch.setattr(Netlink, "link_kind", lambda *_: "netkit")
+        (one,) = tcx.netkit(who)
+    assert (one.code, one.level, "wan0 is a netkit" in one.text) == ("conflicts.netkit", WARN, True)
 
 
 @pytest.mark.parametrize(

@@ -15,11 +15,11 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netplan_tproxy.cli import main as cli
-from netplan_tproxy.datapath.features import SCHED_CLS
 from netplan_tproxy.inspect.doctor import conflicts, listener, marks, netfilter, network
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, WARN, Finding
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.kernel.bpf.programs import load_program
+from netplan_tproxy.kernel.features import SCHED_CLS
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, FilterRecord
 from netplan_tproxy.site.load import load

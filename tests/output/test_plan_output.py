@@ -16,6 +16,7 @@ from netplan_tproxy.kinds.qdisc import Qdisc
 from netplan_tproxy.kinds.rule import Rule
 from netplan_tproxy.kinds.set import Set
 from netplan_tproxy.kinds.sysctl import Sysctl
+from netplan_tproxy.kinds.tcx import Tcx
 from netplan_tproxy.output import plan as render
 from netplan_tproxy.output.style import Style
 from netplan_tproxy.reconcile.report import SIGNS
@@ -37,6 +38,12 @@ KINDS: tuple[st.SearchStrategy[Resource], ...] = (
         devices,
         st.sampled_from(["ingress", "egress"]),
         st.sampled_from([f"wan_egress@{'1' * 12}", f"wan_egress@{'2' * 12}", "bpf theirs"]),
+    ),
+    st.builds(
+        Tcx,
+        devices,
+        st.sampled_from(["ingress", "egress"]),
+        st.sampled_from([f"wan_egress@{'1' * 12}", "another program, id 7"]),
     ),
     st.builds(Set, st.just("0" * 16), st.booleans(), st.just("bypass.to"), st.integers(0, 99)),
     st.builds(Sysctl, st.just("net/ipv4/conf/a-long-name-15b/accept_local"), st.text("01 ")),

@@ -33,7 +33,8 @@ REPORT: dict[str, Any] = {
             "name": name,
             "intercept": ["output"],
             "programs": [
-                {"hook": hook, "program": f"wan_{hook}@0", "age": 1.0, "current": True}
+                {"hook": hook, "attach": "tcx", "program": f"wan_{hook}@0", "age": 1.0,
+                 "current": True}
                 for hook in ("egress", "ingress")
             ],
             "counters": [

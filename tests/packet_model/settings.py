@@ -73,7 +73,8 @@ class Named:
 class Setting:
     """One site file and the host around it. ``proxied``: (protocol, whether IPv6).
 
-    ``marked_away``: nothing but a mark leads to a default route.
+    ``marked_away``: nothing but a mark leads to a default route. ``attach``: how programs sit on
+    devices, which changes nothing of what they do.
     """
 
     name: str
@@ -91,6 +92,7 @@ class Setting:
     serves: bool = False
     transparent: bool = True
     marked_away: bool = False
+    attach: str = "auto"
 
     def has_socket(self, flow: Flow) -> bool:
         """Whether there is a socket on the listener's address and port."""

@@ -102,6 +102,7 @@ def site_of(setting: Setting) -> Site:
     return Site(
         "default", _INTERFACES, proxy, mark, Mark(*setting.bypass_marks[0]), routes,
         (Rule(mark, 100, None, (2, 10)),), (("net/ipv4/conf/lo/accept_local", "1"),), policy,
+        attach=setting.attach,
     )  # fmt: skip
 
 

@@ -10,6 +10,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.lab.tcx import WAYS
 from tests.packet_model import live
 from tests.packet_model.generate import Generator
 from tests.packet_model.model import Model
@@ -25,7 +26,7 @@ FRAMES = 2500
 # A TCP listener would make sockets of what arrives, and the model knows of none.
 QUIET = [
     SETTINGS[0],
-    replace(SETTINGS[2], listening=frozenset({(UDP, False), (UDP, True)})),
+    replace(SETTINGS[2], listening=frozenset({(UDP, False), (UDP, True)}), attach=WAYS[-1]),
     SETTINGS[3],
 ]
 

@@ -44,6 +44,8 @@ _WORDS = st.sampled_from(
         "tcp6",
         "udp",
         "when_down",
+        "attach",
+        "tcx",
         "family",
         "ipv6",
         "from",

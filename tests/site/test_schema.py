@@ -10,6 +10,7 @@ from jsonschema import Draft202012Validator
 
 from netplan_tproxy import paths
 from netplan_tproxy.datapath.layouts import BYPASS_MARKS
+from netplan_tproxy.site.build import DEFAULT_ATTACH
 from netplan_tproxy.site.load import parse
 from netplan_tproxy.site.schema import location as schema
 from netplan_tproxy.site.schema.wording import flow
@@ -50,6 +51,7 @@ def test_every_key_is_documented(path: str, key: dict[str, Any]) -> None:
 
 def test_every_default_is_the_one_in_the_code() -> None:
     keys = dict(_keys(schema.site_schema()))
+    smallest = parse("version: 1\ninterfaces: {wan0: {}}\nproxy: {port: 1}\n", "site.yaml")
     marks = {name: str(mark) for name, mark in DEFAULTS.items()}
     assert keys[".marks"]["default"] == marks
     assert {name: keys[f".marks.{name}"]["default"] for name in marks} == marks
@@ -60,6 +62,7 @@ def test_every_default_is_the_one_in_the_code() -> None:
         name: DEFAULT_ADDRESSES[family] for name, family in LISTENER_FAMILIES.items()
     }
     assert keys[".proxy.when_down"]["default"] == DEFAULT_WHEN_DOWN
+    assert keys[".attach"]["default"] == DEFAULT_ATTACH == smallest.attach
     assert (keys["interface.intercept"]["default"],) == DEFAULT_DIRECTIONS
     assert keys["check.timeout"]["default"] == DEFAULT_TIMEOUT
 

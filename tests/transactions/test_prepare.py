@@ -16,6 +16,7 @@ from netplan_tproxy import paths
 from netplan_tproxy.datapath import programs as datapath
 from netplan_tproxy.datapath.layouts import MAPS, MapLayout
 from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.kernel import features
 from netplan_tproxy.kernel.bpf import compiler, libbpf
 from netplan_tproxy.kernel.netlink import probe as kernel_probe
 from tests.lab import compiled
@@ -106,7 +107,9 @@ def test_a_helper_the_kernel_lacks(host: Host, monkeypatch: pytest.MonkeyPatch) 
         raise KernelError("load program: Invalid argument", errno.EINVAL)
 
     monkeypatch.setattr("netplan_tproxy.kernel.bpf.programs.call", call)
-    assert "bpf_sk_assign not supported (requires Linux >= 5.7)" in refused(host)
+    assert "needs bpf_sk_assign, which this Linux " in refused(host)
+    monkeypatch.setattr(features, "linux_version", lambda: (5, 4))
+    assert "needs Linux 5.7 (bpf_sk_assign), this is 5.4" in refused(host)
 
 
 def test_a_map_the_kernel_refuses(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -143,7 +146,10 @@ def test_the_bcc_of_pypi(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_no_clsact(host: Host, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(kernel_probe, "_try_clsact", lambda: 1)
-    assert "clsact not supported (requires Linux >= 4.5" in refused(host)
+    assert "intercepting needs clsact, which this Linux " in refused(host)
+    monkeypatch.setattr(features, "linux_version", lambda: (4, 4))
+    said = refused(host)
+    assert "intercepting needs Linux 4.5 (clsact), this is 4.4; CONFIG_NET_CLS_ACT makes it" in said
 
 
 def test_a_missing_interface_is_named_with_its_place_and_what_there_is(host: Host) -> None:

@@ -6,10 +6,9 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from netplan_tproxy.datapath.filter_names import PRIO, is_in_our_place
-from netplan_tproxy.errors import TproxyError
+from netplan_tproxy.inspect.doctor import tcx
 from netplan_tproxy.inspect.doctor.finding import Finding, ok, unseen, warn
 from netplan_tproxy.inspect.doctor.target import Target
-from netplan_tproxy.kernel.bpf.tcx import tcx_programs
 from netplan_tproxy.kernel.host.processes import running
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
@@ -22,7 +21,7 @@ _PROFILES = Path("/etc/NetworkManager/system-connections")
 def examine(target: Target) -> list[Finding]:
     """Look for managers of networks, and for programs on the same hooks."""
     return [_networkd(), *_network_manager(target), *_cilium(target), *_docker(target),
-            *_filters(target), *_tcx(target)]  # fmt: skip
+            *_filters(target), *tcx.in_front(target), *tcx.netkit(target)]  # fmt: skip
 
 
 def _networkd() -> Finding:
@@ -120,22 +119,3 @@ def _filters(target: Target) -> Iterator[Finding]:
 
 def _filter(record: FilterRecord) -> str:
     return f"filter {record.what} {record.name} (prio {record.prio})".replace("  ", " ")
-
-
-def _tcx(target: Target) -> Iterator[Finding]:
-    if not target.privileged:
-        text = "tcx programs cannot be listed without CAP_NET_ADMIN"
-        yield unseen("conflicts.tcx", text, "run it with sudo to see")
-        return
-    for name in ("lo", *(one.name for one in target.interfaces)):
-        try:
-            ids = tcx_programs(target.links[name].ifindex)
-        except (TproxyError, KeyError):
-            continue
-        if ids:
-            yield warn(
-                "conflicts.tcx",
-                f"tcx programs on {name} run before every tc filter (ids "
-                f"{', '.join(map(str, ids))})",
-                "see `bpftool net`: what they accept (TCX_PASS) does not come to ours",
-            )

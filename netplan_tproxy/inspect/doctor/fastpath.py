@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
-from netplan_tproxy.datapath import features, fionread
+from netplan_tproxy.datapath import fionread, trials
 from netplan_tproxy.datapath.fastpath import MOST_CONNECTIONS
 from netplan_tproxy.datapath.fastpath_counters import fast_counters
 from netplan_tproxy.datapath.pinned_maps import PinnedMaps
 from netplan_tproxy.datapath.pins import Pins
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
 from netplan_tproxy.inspect.doctor.target import Target
+from netplan_tproxy.kernel import features
+from netplan_tproxy.kernel.features import Feature
 from netplan_tproxy.reconcile.preflight import FIONREAD
 from netplan_tproxy.site.model import Fastpath
 
@@ -25,19 +27,20 @@ def examine(target: Target) -> list[Finding]:
         said = "what the fast path needs was not tried: that takes CAP_BPF"
         return [unseen("fastpath.helpers", said, "run it with sudo to see")]
     return [
-        helpers(features.missing_for_fastpath()),
+        helpers(trials.missing_for_fastpath()),
         counted(target.site.fastpath, fionread.fault()),
         room(fast_counters(PinnedMaps(Pins()))),
     ]
 
 
-def helpers(missing: list[str]) -> Finding:
-    """Judge which helpers are missing. Pure."""
+def helpers(missing: Collection[Feature]) -> Finding:
+    """Judge which helpers are missing."""
     code = "fastpath.helpers"
     if missing:
-        text = f"no {', '.join(missing)} here: the fast path requires Linux >= 5.19"
+        text = features.lacking("fastpath", missing)
         return fail(code, text, f"use a newer kernel, or {_OFF}")
-    return ok(code, "all helpers that the fast path calls are there (since Linux 5.19)")
+    since = features.written(features.needed(features.FASTPATH).since)
+    return ok(code, f"all helpers that the fast path calls are there (since Linux {since})")
 
 
 def counted(wanted: Fastpath, fault: str) -> Finding:

@@ -7,66 +7,74 @@ import platform
 import re
 from pathlib import Path
 
-from netplan_tproxy.datapath import features
+from netplan_tproxy.datapath import trials
 from netplan_tproxy.datapath.build import demands_transparency
-from netplan_tproxy.datapath.programs import program_source
 from netplan_tproxy.errors import TproxyError
-from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
+from netplan_tproxy.inspect.doctor.finding import OK, Finding, fail, ok, unseen, warn
 from netplan_tproxy.inspect.doctor.target import Target
-from netplan_tproxy.inspect.shared_ports import TAKES_SHARED_PORTS
+from netplan_tproxy.inspect.shared_ports import takes_shared_ports
+from netplan_tproxy.kernel import features
 from netplan_tproxy.kernel.host.release import linux_version
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.probe import require_clsact
 
-_NEEDED = (5, 7)
 _ANYBODY = (
     "whoever listens on the proxy's address and port is given everything, any user's socket too"
 )
-_NEWER = "use a kernel with CONFIG_DEBUG_INFO_BTF (Linux >= 6.2, or >= 5.7 without lockdown)"
+_NEWER = "use a kernel with CONFIG_DEBUG_INFO_BTF (Linux >= 6.2, or >= 5.8 without lockdown)"
 _AS_ROOT = "run it with sudo to see"
 
 
 def examine(target: Target) -> list[Finding]:
     """Try BPF and clsact; read the version, BTF, the JIT and lockdown."""
-    tried = _tried() if target.privileged else [_untried()]
-    return [_version(platform.release()), *tried, _btf(target), *_jit(), _lockdown()]
+    tried = _tried(target) if target.privileged else [_untried()]
+    has_all = target.privileged and all(finding.level == OK for finding in tried)
+    version = _version(platform.release(), has_all=has_all)
+    return [version, *tried, _btf(target), *_jit(), _lockdown()]
 
 
-def _version(release: str) -> Finding:
-    version = linux_version(release)
-    if version < _NEEDED:
-        return fail(
-            "kernel.version", f"Linux {release}: bpf_sk_assign came with 5.7", "use a newer kernel"
-        )
-    if version < TAKES_SHARED_PORTS:
+def _version(release: str, *, has_all: bool) -> Finding:
+    """Judge a release; ``has_all``: what every site needs was tried, and is there."""
+    code, version = "kernel.version", linux_version(release)
+    newest = features.needed(features.EVERY)
+    if version < newest.since and not has_all:
+        text = f"Linux {release}: {newest.name} came with {features.written(newest.since)}"
+        return fail(code, text, "use a newer kernel")
+    if not takes_shared_ports(version):
         return warn(
-            "kernel.version",
+            code,
             f"Linux {release}: before 6.6 bpf_sk_assign refuses a listener with SO_REUSEPORT",
             "let the proxy listen without SO_REUSEPORT",
         )
-    return ok("kernel.version", f"Linux {release}")
+    return ok(code, f"Linux {release}")
 
 
 def _untried() -> Finding:
     return unseen("kernel.bpf", "loading programs was not tried: that takes CAP_BPF", _AS_ROOT)
 
 
-def _tried() -> list[Finding]:
+def _helpers(target: Target) -> Finding:
+    """Try what tc programs call. What only other devices than the site's ask for is no failure."""
+    asked = [one for one in features.TC_HELPERS if one.needed_by != features.NOBODY]
+    missing = trials.missing(asked)
+    code, advice = "kernel.helpers", "use a newer kernel"
+    if not missing:
+        return ok(code, f"all {len(asked)} helpers that the programs call are there")
+    if all(one.needed_by == features.RAW_IP for one in missing):
+        text = features.lacking("a device without a link-layer header (tun, WireGuard)", missing)
+        return (fail if target.has_raw_ip else warn)(code, text, advice)
+    return fail(code, features.lacking("intercepting", missing), advice)
+
+
+def _tried(target: Target) -> list[Finding]:
     try:
-        features.try_bpf()
+        trials.try_bpf()
     except TproxyError as refusal:
         advice = "see lockdown, seccomp and CONFIG_BPF_SYSCALL of this kernel or container"
         return [fail("kernel.bpf", f"a program that does nothing is refused: {refusal}", advice)]
     findings = [ok("kernel.bpf", "a tc program that does nothing is loaded")]
-    needed = features.HELPERS.keys() - features.OPTIONAL
-    called = sorted(set(re.findall(r"\bbpf_\w+(?=\()", program_source())) & needed)
-    missing = [name for name in called if features.lacks(name)]
-    findings.append(
-        fail("kernel.helpers", f"no {', '.join(missing)} here", "use a newer kernel")
-        if missing
-        else ok("kernel.helpers", f"all {len(called)} helpers that the programs call are there")
-    )
-    refused = features.refused_maps()
+    findings.append(_helpers(target))
+    refused = trials.refused_maps()
     findings.append(
         fail("kernel.maps", "; ".join(refused), "use a newer kernel, or raise `ulimit -l`")
         if refused

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from netplan_tproxy.datapath.fastpath import TYPES
-from netplan_tproxy.datapath.programs import places
+from netplan_tproxy.datapath.programs import RAW_IP, places
 from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.paths import DEFAULT_STATE
 from netplan_tproxy.site.model import Interface, Listener, Mark, Site
@@ -64,6 +64,11 @@ class Target:
         """The priority of the first of our rules (ip-rule(8))."""
         given = [rule.priority for rule in (self.site.rules if self.site else ()) if rule.priority]
         return min(given, default=1000)
+
+    @property
+    def has_raw_ip(self) -> bool:
+        """Whether an interface of the site has no link-layer header."""
+        return any(self.links[one.name].type in RAW_IP for one in self.interfaces)
 
     @property
     def programs(self) -> tuple[str, ...]:

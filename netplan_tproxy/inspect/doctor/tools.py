@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib.util
 from pathlib import Path
 
-from netplan_tproxy.datapath import features
+from netplan_tproxy.datapath import trials
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen
 from netplan_tproxy.inspect.doctor.target import Target
@@ -60,7 +60,7 @@ def _headers() -> Finding:
 
 def _programs(names: tuple[str, ...]) -> Finding:
     try:
-        features.try_programs(names)
+        trials.try_programs(names)
     except TproxyError as refusal:
         text = str(refusal).removesuffix("; nothing was touched")
         return fail(

@@ -21,8 +21,11 @@ class _AttachOptions(ctypes.Structure):
     )
 
 
-def query(target: Fd, kind: int) -> list[int]:
-    """Give the ids of the programs of an attach type on ``target``. Raises KernelError."""
+def query(target: Fd | int, kind: int) -> list[int]:
+    """Give the ids of the programs of an attach type on ``target``, or a device's number.
+
+    Raises KernelError.
+    """
     ids = (ctypes.c_uint32 * _MOST)()
     count, flags = ctypes.c_uint32(_MOST), ctypes.c_uint32(0)
     call(

@@ -8,12 +8,13 @@ import struct
 from collections.abc import Iterator
 from functools import cache
 
+from netplan_tproxy.kernel import features
 from netplan_tproxy.kernel.bpf.libbpf import library
 from netplan_tproxy.kernel.host.release import linux_version
 
 _STRUCT, _FUNC = 4, 12
 _HEAD, _MEMBER = 12, 12
-_MARKED_LOOKUPS = (6, 10)
+_MARKED_LOOKUPS = features.named("mark in struct bpf_fib_lookup").since
 _kept: list[ctypes.c_void_p] = []
 
 
@@ -49,6 +50,16 @@ def knows_lookups_by_mark() -> bool:
         if btf is None:
             return linux_version() >= _MARKED_LOOKUPS
         return bits_of(btf, "bpf_fib_lookup", "mark") is not None
+
+
+@cache
+def knows_shared_ports() -> bool:
+    """Whether ``bpf_sk_assign`` takes sockets with SO_REUSEPORT, as far as BTF tells.
+
+    It looks the listener up anew then, by a function that came with that change.
+    """
+    with vmlinux() as btf:
+        return btf is not None and function_number(btf, "inet_lookup_reuseport") > 0
 
 
 def function_number(btf: ctypes.c_void_p, name: str) -> int:

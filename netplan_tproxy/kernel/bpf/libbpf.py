@@ -19,7 +19,8 @@ _CHANGES = frozenset(
     {
         "bpf_prog_load", "bpf_map_create", "bpf_obj_pin", "bpf_prog_attach_opts",
         "bpf_prog_detach2", "bpf_map_update_elem", "bpf_map_update_batch",
-        "bpf_map_delete_elem", "bpf_map_freeze",
+        "bpf_map_delete_elem", "bpf_map_freeze", "bpf_link_create", "bpf_link_update",
+        "bpf_link_detach",
     }
 )  # fmt: skip
 

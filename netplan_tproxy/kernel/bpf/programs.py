@@ -10,24 +10,20 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.kernel import features
 from netplan_tproxy.kernel.bpf.libbpf import Fd, call
 from netplan_tproxy.kernel.host.capabilities import may_read_kernel_memory
 
 _LOG_SIZE = 1 << 20
 _INSN = 8
 _PSEUDO_MAP_FD = 1
-# Since when the kernel knows what our programs call (bpf-helpers(7)).
-_SINCE = {
-    "bpf_skc_to_mptcp_sock": "5.19",
-    "bpf_skc_to_tcp_sock": "5.9",
-    "bpf_sk_assign": "5.7",
-    "bpf_get_netns_cookie": "5.7",
-    "bpf_skc_lookup_tcp": "5.2",
-    "bpf_sk_storage_get": "5.2",
-    "bpf_sk_fullsock": "5.1",
-    "bpf_tcp_sock": "5.1",
-    "bpf_csum_diff": "4.6",
-}
+_UNKNOWN = re.compile(
+    r"(?:(?:unknown|invalid) func |program of this type cannot use helper )(\w+)#(\d+)"
+)
+
+
+class MissingHelperError(TproxyError):
+    """This kernel has not got a helper that a program calls."""
 
 
 @dataclass(frozen=True)
@@ -79,7 +75,7 @@ def load_program(  # noqa: PLR0913 - what a program is takes this many words
 ) -> Fd:
     """Load a program, its map references pointed at ``maps``; ``quiet``: without a log line.
 
-    Raises TproxyError that names a missing helper and since when there is one, or
+    Raises TproxyError that names a missing helper and the Linux that has it, or
     KernelError with the verifier's last word.
     """
     code = bytearray(insns)
@@ -105,19 +101,20 @@ def load_program(  # noqa: PLR0913 - what a program is takes this many words
             )  # fmt: skip
         except KernelError as refusal:
             if level or refusal.errno == errno.EPERM:
-                raise explained(name, refusal, log.value.decode(errors="replace")) from refusal
+                told = log.value.decode(errors="replace")
+                raise explained(name, refusal, told, prog_type) from refusal
     raise AssertionError
 
 
-def explained(name: str, refusal: KernelError, log: str) -> TproxyError:
+def explained(
+    name: str, refusal: KernelError, log: str, prog_type: int = features.SCHED_CLS
+) -> TproxyError:
     """Say what the verifier's log means."""
-    unknown = re.search(r"(?:unknown|invalid) func (bpf_\w+)#|program of this type cannot use "
-                        r"helper (bpf_\w+)#", log)  # fmt: skip
+    unknown = _UNKNOWN.search(log)
     if unknown:
-        helper = unknown[1] or unknown[2]
-        since = _SINCE.get(helper)
-        wants = f" (requires Linux >= {since})" if since else ""
-        return TproxyError(f"program {name}: {helper} not supported{wants}; nothing was touched")
+        helper = features.helper(prog_type, unknown[1], int(unknown[2]))
+        lacking = features.lacking(f"program {name}", [helper])
+        return MissingHelperError(f"{lacking}; nothing was touched")
     if "!root" in log or (refusal.errno == errno.EPERM and not may_read_kernel_memory()):
         message = f"program {name}: CAP_PERFMON missing: the verifier asks it of who loads programs"
         return TproxyError(f"{message}; nothing was touched")

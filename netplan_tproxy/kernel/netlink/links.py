@@ -14,7 +14,7 @@ from netplan_tproxy.kernel.netlink.socket import Rtnetlink
 
 _GETLINK = 18
 _MESSAGE = struct.Struct("=BxHiII")  # struct ifinfomsg
-_ADDRESS, _NAME, _MASTER, _EXT_MASK = 1, 3, 10, 29  # IFLA_…
+_ADDRESS, _NAME, _MASTER, _LINKINFO, _EXT_MASK, _INFO_KIND = 1, 3, 10, 18, 29, 1  # IFLA_…
 _LONGEST_NAME = 15  # IFNAMSIZ, less its final zero
 # RTEXT_FILTER_SKIP_STATS: without its counters a device takes half the room in a datagram.
 _BRIEF = number(_EXT_MASK, 1 << 3)
@@ -63,6 +63,18 @@ class Links(Rtnetlink):
                 raise
         # Asked for an alternative name the kernel gives the device all the same.
         return link if link.name == name else None
+
+    def link_kind(self, name: str) -> str:
+        """Read what kind a device is in ip-link(8)'s word; "" for hardware, or none of this name.
+
+        Raises KernelError.
+        """
+        body = _MESSAGE.pack(0, 0, 0, 0, 0) + attribute(_NAME, os.fsencode(name) + b"\0") + _BRIEF
+        info = b""
+        with self._doing(f"read the device {name}", errno.ENODEV):
+            message = self._channel.get(_GETLINK, body)
+            info = dict(attributes(message, HEADER.size + _MESSAGE.size)).get(_LINKINFO, b"")
+        return os.fsdecode(dict(attributes(info, 0)).get(_INFO_KIND, b"").split(b"\0")[0])
 
 
 def _link(message: bytes) -> Link:

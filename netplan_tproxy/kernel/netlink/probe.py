@@ -7,6 +7,7 @@ import os
 from functools import cache
 
 from netplan_tproxy.errors import KernelError, TproxyError
+from netplan_tproxy.kernel import features
 from netplan_tproxy.kernel.netlink import handle as rtnetlink
 
 _CLONE_NEWNET = 0x40000000
@@ -26,10 +27,8 @@ def require_clsact() -> None:
         os._exit(_try_clsact())
     _, status = os.waitpid(child, 0)
     if os.waitstatus_to_exitcode(status) == 1:
-        message = (
-            "clsact not supported (requires Linux >= 4.5 with CONFIG_NET_CLS_ACT); "
-            "nothing was touched"
-        )
+        said = features.lacking("intercepting", [features.named("clsact")])
+        message = f"{said}; CONFIG_NET_CLS_ACT makes it; nothing was touched"
         raise TproxyError(message)
 
 

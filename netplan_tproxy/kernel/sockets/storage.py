@@ -1,4 +1,4 @@
-"""TCP sockets with what a BPF map of socket storage holds of each (sock_diag(7); Linux >= 5.8)."""
+"""TCP sockets with what a BPF map of socket storage holds of each (sock_diag(7); Linux >= 5.7)."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from typing import NamedTuple
 from tests.lab import Lab
 from tests.lab.host import Host
 from tests.lab.patience import PATIENCE
+from tests.lab.tcx import WAYS
 from tests.paths import ROOT
 from tests.traffic import live
 from tests.traffic.soak.log import Error, Log, Span
@@ -34,6 +35,7 @@ SITES = {
     "when_down: bypass": live.site(when_down="bypass"),
     "another policy": live.site("bypass: {ports: [9999]}", "intercept: {ports: [7, 53]}"),
     "another mark": live.site("marks: {intercept: 0x40/0xf0}"),
+    "tcx": live.site(f"attach: {WAYS[-1]}"),
     "both directions": live.site(interfaces=dict.fromkeys(("wan0", "lan0"), "[output, forward]")),
 }
 _READY = "listening on"

@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from tests.lab import diff_snapshots
+from tests.lab.tcx import WAYS
 
 if TYPE_CHECKING:
     from tests.lab import Snapshot
@@ -45,6 +46,7 @@ proxy:
   tcp: {port: 9041}
   udp6: {port: 9041}
   when_down: bypass
+attach: WAY
 marks: {intercept: 0x40/0xf0}
 route_tables:
   101: [{to: default}, {to: "::/0"}]
@@ -61,6 +63,7 @@ bypass:
 """
 
 
+NEW = NEW.replace("WAY", WAYS[-1])
 _TAG = re.compile(r" tag [0-9a-f]{16}")
 
 

@@ -8,6 +8,7 @@ import pytest
 
 from tests.lab.budget import some
 from tests.lab.sabotage import later_version, raising, refusal, sabotaged, this_version
+from tests.lab.tcx import WAYS
 from tests.transactions.every_kind.support import NEW, OLD, same, steps
 
 if TYPE_CHECKING:
@@ -68,9 +69,11 @@ def test_a_failure_at_any_step_is_undone(
     assert host.run(*arguments).code == 0
 
 
+@pytest.mark.parametrize("attach", WAYS)
 def test_a_failure_at_any_step_of_an_upgrade_of_the_programs_is_undone(
-    host: Host, monkeypatch: pytest.MonkeyPatch, later: Callable[[], None]
+    host: Host, monkeypatch: pytest.MonkeyPatch, later: Callable[[], None], attach: str
 ) -> None:
+    host.write(f"{OLD}attach: {attach}\n")
     host.applied()
     later()
     fail_everywhere(host, monkeypatch, [str(host.site)])

@@ -13,6 +13,7 @@ from tests.lab.sabotage import (
     later_version,
     this_version,
 )
+from tests.lab.tcx import WAYS
 from tests.transactions.every_kind.support import NEW, OLD, same, steps
 
 if TYPE_CHECKING:
@@ -99,9 +100,11 @@ def test_killed_anywhere_on_the_way_back_the_next_run_mends_it(
         host.write(NEW)
 
 
+@pytest.mark.parametrize("attach", WAYS)
 def test_after_new_programs_were_killed_anywhere_either_version_goes_on(
-    host: Host, monkeypatch: pytest.MonkeyPatch, later: Callable[[], None]
+    host: Host, monkeypatch: pytest.MonkeyPatch, later: Callable[[], None], attach: str
 ) -> None:
+    host.write(f"{OLD}attach: {attach}\n")
     clean = host.look()
     host.applied()
     later()

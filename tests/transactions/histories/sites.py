@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from hypothesis import strategies as st
 
+from tests.lab.tcx import HAS_TCX, WAYS
+
 PORTS = (9040, 9041)
 MARKS = ("0x1/0x1", "0x40/0xf0", "0x100/0x100")
 TABLES = (100, 101)
@@ -51,6 +53,11 @@ FOREIGN = (
         "sysctl -qw net.ipv4.conf.lo.accept_local=1", "sysctl -qw net.ipv4.conf.lo.accept_local=0"
     ),
 )
+# No command attaches one here: the test does what such a line says.
+FOREIGN_TCX = (
+    Foreign("tcx add wan0 egress", "tcx del wan0 egress"),
+    Foreign("tcx add lo ingress", "tcx del lo ingress"),
+)
 
 
 def sites() -> st.SearchStrategy[str]:
@@ -69,6 +76,7 @@ def sites() -> st.SearchStrategy[str]:
         networks=st.sampled_from([(), ("10.0.0.0/8",), ("10.0.0.0/8", "192.0.2.0/24")]),
         ports=st.sampled_from([None, "[80]", "[80, 443, 8000-8999]"]),
         down=st.sampled_from(["drop", "bypass"]),
+        attach=st.sampled_from([None, "auto", *WAYS]),
     )
 
 
@@ -86,6 +94,7 @@ def _text(
     networks: tuple[str, ...],
     ports: str | None,
     down: str,
+    attach: str | None,
 ) -> str:
     kinds = ["tcp"] + ["udp"] * udp + ["tcp6"] * ipv6
     routes = ["{to: default}"] + ['{to: "::/0"}'] * ipv6
@@ -102,6 +111,7 @@ def _text(
     settings = forwarding | ({"ip_default_ttl": ttl} if ttl else {})
     named = [f"net.ipv4.{name}: {value}" for name, value in settings.items()]
     lines += [f"sysctls: {{{', '.join(named)}}}"] if named else []
+    lines += [f"attach: {attach}"] if attach else []
     lines += [f"bypass: {{to: [{', '.join(networks)}]}}"] if networks else []
     lines += [f"intercept: {{ports: {ports}}}"] if ports else []
     return "\n".join(lines) + "\n"
@@ -109,4 +119,4 @@ def _text(
 
 def foreigners() -> st.SearchStrategy[list[Foreign]]:
     """Give some of them, in the order in which they come."""
-    return st.lists(st.sampled_from(FOREIGN), unique=True, max_size=4)
+    return st.lists(st.sampled_from(FOREIGN + FOREIGN_TCX * HAS_TCX), unique=True, max_size=4)

@@ -15,7 +15,9 @@ from hypothesis import HealthCheck, given, seed, settings
 from hypothesis import strategies as st
 
 from netplan_tproxy.errors import KernelError
+from netplan_tproxy.kernel.bpf.libbpf import Fd
 from tests.lab import Lab, Snapshot, budget, diff_snapshots
+from tests.lab.foreign import put_tcx
 from tests.lab.host import STATE, Host
 from tests.lab.sabotage import raising, sabotaged
 from tests.transactions.histories.sites import Foreign, foreigners, sites
@@ -27,6 +29,7 @@ pytestmark = [pytest.mark.lab, pytest.mark.bpf]
 
 SHARES = 8  # each can be played by a worker of its own
 PLAYED = 40
+_TCX: dict[str, Fd] = {}  # what others have attached so, by the line that takes it away
 _BYTECODE = ("1,6_0_0_0", "1,6 0 0 0,")
 
 
@@ -40,7 +43,12 @@ def host() -> Iterator[Host]:
 def typed(host: Host, lines: str) -> None:
     for line in lines.split(";"):
         words = [word.replace(*_BYTECODE) for word in line.split()]
-        host.namespace.run(words)
+        if words[0] != "tcx":
+            host.namespace.run(words)
+        elif words[1] == "add":
+            _TCX[line.replace("add", "del")] = put_tcx(host.namespace, *words[2:])
+        else:
+            _TCX.pop(line).close()
 
 
 def same(expected: Snapshot, host: Host) -> None:
