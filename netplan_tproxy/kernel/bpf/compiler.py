@@ -12,6 +12,7 @@ import ctypes
 import os
 import platform
 import struct
+import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any
@@ -53,7 +54,9 @@ def _compile(
     ]
     # Also BCC_… and CPATH name files that become part of a program.
     told = {**environment(), "BCC_KERNEL_SOURCE": headers}
-    with _environment(told), _complaints() as complaints:
+    with _environment(told), _complaints() as complaints, warnings.catch_warnings():
+        # bcc's ctypes structures have no _layout_, which Python 3.14 deprecates: its own matter.
+        warnings.simplefilter("ignore")
         bcc = _bcc()
         try:
             module = bcc.BPF(text=source.encode(), cflags=flags)
