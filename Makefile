@@ -5,6 +5,8 @@ PACKAGES := python3-bpfcc python3-venv linux-libc-dev iproute2 curl nftables tcp
 # JSON, and what injects faults.
 TEST_PACKAGES := time haproxy squid v2ray shadowsocks-libev systemd man-db mandoc zsh fish strace jq \
   wrk
+# What boots another kernel, in software emulation (tests/kernels/).
+KERNEL_PACKAGES := qemu-system-x86 busybox-static kmod
 BIN := .venv/bin
 # BCC's module is that of Debian's own Python.
 PYTHON := $(firstword $(wildcard /usr/bin/python3) python3)
@@ -20,7 +22,8 @@ MINUTES := 10
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak lint docs-check compiled editors $(STATIC) quick format man packages test-packages clean
+.PHONY: help demo check test soak lint docs-check compiled editors $(STATIC) quick format man packages test-packages kernel kernels \
+  clean
 
 help:
 	@echo "make demo    see it work, in namespaces that vanish afterwards"
@@ -30,6 +33,8 @@ help:
 	@echo "make editors what editors (yaml-language-server) make of the schema; needs npm"
 	@echo "make soak    all tests with ten times the random work ($(EXAMPLES) histories)"
 	@echo "             and $(MINUTES) minutes of traffic under kills and applies; root"
+	@echo "make kernels the demo and the tests of the datapath on other kernels, in software"
+	@echo "             emulation, and docs/kernels.md from that; hours; root"
 	@echo "make format  let ruff rewrite what it can"
 	@echo "make man     write docs/*.8 anew, from the options there are"
 
@@ -43,7 +48,7 @@ packages:
 # A proxy that is installed for the tests must not start on this machine: while it is being
 # installed, the init system is told so (invoke-rc.d(8), /usr/sbin/policy-rc.d).
 test-packages: packages
-	@missing=$$(for p in $(TEST_PACKAGES); do \
+	@missing=$$(for p in $(TEST_PACKAGES) $(KERNEL_PACKAGES); do \
 	  dpkg-query -W -f='$${db:Status-Status}\n' $$p 2>/dev/null | grep -qx installed || echo $$p; done); \
 	if [ -n "$$missing" ]; then \
 	  policy=/usr/sbin/policy-rc.d; kept=; \
@@ -113,8 +118,17 @@ editors: .venv/dev.stamp build/editors.stamp
 ALL_TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=10 \
   --max-skips-file=.ci/skips
 
+# Debian 12's own kernel, once, into the user's cache. Without it a test is skipped and says why.
+kernel: test-packages compiled
+	@$(BIN)/python -m tests.kernels --fetch 6.1
+
+# To take up again: $(BIN)/python -m tests.kernels --keep --suite traffic 5.10
+kernels: KERNEL_PACKAGES += qemu-system-arm
+kernels: test-packages compiled
+	$(BIN)/python -m tests.kernels --keep
+
 test: test-packages
-	@$(MAKE) --no-print-directory lint compiled
+	@$(MAKE) --no-print-directory lint compiled kernel
 	@$(BIN)/python -m pytest -q --collect-only >/dev/null  # the workers load what it compiles
 	$(ALL_TESTS) --examples $(FEW_EXAMPLES) $(PYTEST_ARGS)
 

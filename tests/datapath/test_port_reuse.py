@@ -11,7 +11,7 @@ from tests.datapath import support
 from tests.datapath.support import Applied
 from tests.lab import Capture
 from tests.lab.counters import counting
-from tests.lab.streams import FIN_WAIT_2, hears_nothing, reset, wait_for
+from tests.lab.streams import CLOSE, FIN_WAIT_2, hears_nothing, reset, wait_for
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -29,6 +29,9 @@ def reconnect(host: Applied, proxy: socket.socket, device: str, port: int) -> fl
     near, far = host.pair(proxy, device, port=port)
     far.close()
     assert near.recv(1) == b""
+    # In LAST_ACK it would keep its port: connect(2) says EADDRNOTAVAIL, with or without a proxy.
+    near.shutdown(socket.SHUT_WR)
+    wait_for(CLOSE, near)
     near.close()
     start = time.monotonic()
     near = host.connect(device, port=port)

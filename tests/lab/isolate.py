@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import signal
 import subprocess
@@ -13,6 +15,7 @@ from tests.lab import cgroups, syscalls
 from tests.lab.patience import LONG
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from types import FrameType
 
 NETNS_DIR = Path("/run/netns")
@@ -34,7 +37,7 @@ def enter_private(*, anew: bool = False) -> None:
     if is_private() and not anew:
         return
     syscalls.unshare(syscalls.CLONE_NEWNS | syscalls.CLONE_NEWNET)
-    syscalls.mount("none", "/", flags=syscalls.MS_REC | syscalls.MS_PRIVATE)
+    _leave_propagation()
     syscalls.mount("lab-run", "/run", "tmpfs", data="mode=755")
     NETNS_DIR.mkdir()
     Path("/run/lock").mkdir()
@@ -46,6 +49,37 @@ def enter_private(*, anew: bool = False) -> None:
     cgroups.enter_own()
     _MARK.touch()
     subprocess.run(["ip", "link", "set", "lo", "up"], check=True, timeout=LONG)
+
+
+def _leave_propagation() -> None:
+    """Let no mount made from now on be seen outside, nor one made there be seen here."""
+    private = syscalls.MS_REC | syscalls.MS_PRIVATE
+    try:
+        syscalls.mount("none", "/", flags=private)
+    except OSError as refusal:
+        if refusal.errno != errno.EINVAL:
+            raise
+        # The root of a chroot need not be a mount. Entering its own namespace takes a process to
+        # the root that the whole namespace has; from there it comes back.
+        with (
+            Path("/proc/thread-self/ns/mnt").open("rb") as here,
+            _opened(Path("/")) as chroot,
+            _opened(Path.cwd()) as folder,
+        ):
+            syscalls.setns(here.fileno(), syscalls.CLONE_NEWNS)
+            syscalls.mount("none", "/", flags=private)
+            os.fchdir(chroot)
+            os.chroot(".")
+            os.fchdir(folder)
+
+
+@contextlib.contextmanager
+def _opened(folder: Path) -> Iterator[int]:
+    fd = os.open(folder, os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        yield fd
+    finally:
+        os.close(fd)
 
 
 def start_over() -> None:

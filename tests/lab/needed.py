@@ -7,6 +7,11 @@ from pathlib import Path
 
 import pytest
 
+from netplan_tproxy.datapath import features
+
+NOT_TO_BE_HAD = "cannot be had here"
+"""In the reason of a skip: what a download would bring. Such a skip is allowed to CI."""
+
 
 def need(*programs: str) -> None:
     """Skip where one of the programs is not installed."""
@@ -20,3 +25,9 @@ def read_needed(path: str) -> str:
     if not Path(path).exists():
         pytest.skip(f"{path} is not installed")
     return Path(path).read_text()
+
+
+def need_fastpath() -> None:
+    """Skip on a kernel that refuses the fast path's programs."""
+    if missing := features.missing_for_fastpath():
+        pytest.skip(f"this kernel has no {', '.join(missing)} for the fast path")

@@ -6,15 +6,19 @@ wait, the limit only a test that hangs.
 
 from __future__ import annotations
 
+import os
 import time
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-PATIENCE = 120.0
+FACTOR = "TPROXY_TESTS_PATIENCE"
+"""In the environment: how many times as long, on a machine that is emulated."""
+_TIMES = float(os.environ.get(FACTOR) or 1)
+PATIENCE = 120.0 * _TIMES
 """Seconds."""
-LONG = 400.0
+LONG = 400.0 * _TIMES
 """The same for a whole program, from its start to its end."""
 CURL = ("curl", "-sS", "--max-time", str(int(PATIENCE)))
 

@@ -27,6 +27,7 @@ from tests.lab import (
 )
 from tests.lab.effort import is_done_within
 from tests.lab.patience import CURL, PATIENCE
+from tests.paths import ROOT
 
 pytestmark = pytest.mark.lab
 
@@ -240,3 +241,21 @@ def test_a_snapshot_notices_a_program_on_the_sessions_cgroup(lab: Lab) -> None:
 
 def test_a_lab_is_built_and_gone_within_a_quarter_second() -> None:
     assert is_done_within(0.25, lambda: Lab().close())
+
+
+def test_a_session_can_begin_in_a_chroot_that_is_no_mount(tmp_path: Path) -> None:
+    lines = [f"cd {tmp_path}; mkdir root; export PYTHONPATH={ROOT}"]
+    for path in Path("/").iterdir():
+        if path.is_dir() and not path.is_symlink():
+            lines.append(f"mkdir root{path} && mount --rbind {path} root{path}")
+        elif path.is_symlink():
+            lines.append(f"ln -s {path.readlink()} root{path}")
+    code = "from tests.lab import isolate as i; i.enter_private(anew=True); print(i.is_private())"
+    lines.append(f"exec chroot root {sys.executable} -c '{code}'")
+    before = mounts()
+    done = subprocess.run(
+        ["unshare", "-m", "sh", "-ec", "\n".join(lines)],
+        capture_output=True, text=True, timeout=PATIENCE, check=False,
+    )  # fmt: skip
+    assert (done.returncode, done.stdout, done.stderr) == (0, "True\n", "")
+    assert mounts() == before

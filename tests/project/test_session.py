@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.lab.needed import NOT_TO_BE_HAD
 from tests.lab.patience import LONG
 from tests.paths import ROOT
 
@@ -47,6 +48,12 @@ def test_more_skips_than_allowed_fail_the_session(
     assert "1 passed, 1 skipped" in done.stdout
     assert done.returncode == code
     assert ("1 tests skipped, 0 allowed" in done.stdout) == (code == 1)
+
+
+def test_what_cannot_be_had_without_a_network_is_no_skip_to_be_allowed(tmp_path: Path) -> None:
+    reason = f"Linux 6.1 {NOT_TO_BE_HAD}: no route"
+    done = session(tmp_path, 0, SKIPPING.replace("to be counted", reason))
+    assert (done.returncode, reason in done.stdout) == (0, True)
 
 
 def test_the_allowance_hides_no_failure(tmp_path: Path) -> None:
