@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from netplan_tproxy.datapath import features
+from netplan_tproxy.datapath import trials
 
 NOT_TO_BE_HAD = "cannot be had here"
 """In the reason of a skip: what a download would bring. Such a skip is allowed to CI."""
@@ -29,5 +29,5 @@ def read_needed(path: str) -> str:
 
 def need_fastpath() -> None:
     """Skip on a kernel that refuses the fast path's programs."""
-    if missing := features.missing_for_fastpath():
-        pytest.skip(f"this kernel has no {', '.join(missing)} for the fast path")
+    if missing := trials.missing_for_fastpath():
+        pytest.skip(f"this kernel has no {', '.join(one.name for one in missing)} for the fast path")
