@@ -29,5 +29,5 @@ def read_needed(path: str) -> str:
 
 def need_fastpath() -> None:
     """Skip on a kernel that refuses the fast path's programs."""
-    if missing := trials.missing_for_fastpath():
-        pytest.skip(f"this kernel has no {', '.join(one.name for one in missing)} for the fast path")
+    if missing := [one.name for one in trials.missing_for_fastpath()]:
+        pytest.skip(f"this kernel has no {', '.join(missing)} for the fast path")
