@@ -12,6 +12,7 @@ from tests.datapath.packets import ACK, RST
 from tests.datapath.support import PROXY, WEB, Applied
 from tests.lab import Capture
 from tests.lab.counters import counting
+from tests.lab.needed import need_shared_ports
 from tests.lab.streams import hears_nothing
 
 if TYPE_CHECKING:
@@ -137,6 +138,7 @@ def test_a_listener_on_all_addresses_is_the_proxy_too(
 
 @both
 def test_a_listener_on_the_very_address_comes_before_one_on_all(host: Applied, device: str) -> None:
+    need_shared_ports()
     with support.listener(host, ("0.0.0.0", PROXY[1]), shared=True) as wide:
         with support.listener(host, shared=True) as exact:
             near, far = host.pair(exact, device)
@@ -147,6 +149,7 @@ def test_a_listener_on_the_very_address_comes_before_one_on_all(host: Applied, d
 
 @both
 def test_a_reuseport_group_shares_the_connections(host: Applied, device: str) -> None:
+    need_shared_ports()
     with contextlib.ExitStack() as held:
         group = [held.enter_context(support.listener(host, shared=True)) for _ in range(4)]
         ends = [held.enter_context(host.connect(device)) for _ in range(60)]

@@ -11,6 +11,7 @@ import pytest
 from tests.datapath import support
 from tests.fastpath.support import fast
 from tests.lab import Lab, cgroups
+from tests.lab.needed import need_fastpath
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 @pytest.fixture(scope="session")
 def cgroup() -> Iterator[Path]:
     """A cgroup that this process is in meanwhile."""
+    need_fastpath()
     with cgroups.cgroup() as path, cgroups.inside(path):
         yield cgroups.directory(path)
 

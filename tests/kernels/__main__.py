@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed
@@ -93,5 +92,4 @@ def _suites(names: list[str] | None) -> list[Suite]:
 
 
 if __name__ == "__main__":
-    os.nice(5)
     sys.exit(main())

@@ -29,14 +29,14 @@ _QEMU = {
     "amd64": "qemu-system-x86_64 -cpu Nehalem",
     "arm64": "qemu-system-aarch64 -machine virt -cpu cortex-a57",
 }
+_BOUND = "setpriv --pdeathsig KILL --"
+"""It ends with whoever started it."""
 _PLAIN = (
     "-accel tcg,thread=multi -nodefaults -no-reboot -display none -serial stdio -monitor none"
     " -net none"
 )
 _OPTIONS = "quiet panic=-1 mitigations=off nokaslr random.trust_cpu=on console="
 _CONSOLES = {"amd64": "ttyS0", "arm64": "ttyAMA0"}
-SLOWER = 10
-"""About how many times slower than this machine a guest is."""
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ def run(
     (folder / "checkout").write_text(f"{ROOT}\n")
     (folder / "code").unlink(missing_ok=True)
     initrd = _initrd(kernel, folder / "initrd")
-    words = [*_QEMU[machine].split(), *_PLAIN.split()]
+    words = [*_BOUND.split(), *_QEMU[machine].split(), *_PLAIN.split()]
     words += ["-smp", str(size.cpus), "-m", str(size.memory), "-kernel", str(kernel.image)]
     words += ["-initrd", str(initrd), "-append", f"{_OPTIONS}{_CONSOLES[machine]}"]
     shared = {"root": kernel.root, "modules": kernel.modules, "checkout": ROOT}

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from netplan_tproxy.datapath import trials
+from netplan_tproxy.kernel.host.release import linux_version
 
 NOT_TO_BE_HAD = "cannot be had here"
 """In the reason of a skip: what a download would bring. Such a skip is allowed to CI."""
@@ -31,3 +32,9 @@ def need_fastpath() -> None:
     """Skip on a kernel that refuses the fast path's programs."""
     if missing := [one.name for one in trials.missing_for_fastpath()]:
         pytest.skip(f"this kernel has no {', '.join(missing)} for the fast path")
+
+
+def need_shared_ports() -> None:
+    """Skip before Linux 6.6, where bpf_sk_assign refuses a listener with SO_REUSEPORT."""
+    if linux_version() < (6, 6):
+        pytest.skip("bpf_sk_assign takes a listener with SO_REUSEPORT since Linux 6.6")

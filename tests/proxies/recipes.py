@@ -99,3 +99,5 @@ PYTHON = Recipe(
     _HOST,
 )
 RECIPES = (HAPROXY, SQUID, V2RAY, SHADOWSOCKS, PYTHON)
+SHARING = {"v2ray"}
+"""Those that offer no way not to share a port: they need Linux 6.6 (docs/proxies.md)."""

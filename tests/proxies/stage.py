@@ -15,8 +15,9 @@ from netplan_tproxy.cli import main as cli
 from netplan_tproxy.site.load import load
 from tests.lab import HttpServer, Lab, Namespace, Packet
 from tests.lab.datagrams import DatagramServer, dns_answer
+from tests.lab.needed import need_shared_ports
 from tests.lab.patience import CURL, PATIENCE
-from tests.proxies.recipes import SERVERS, SHADOWSOCKS_SERVER, Recipe
+from tests.proxies.recipes import SERVERS, SHADOWSOCKS_SERVER, SHARING, Recipe
 from tests.traffic.support import introduce
 
 if TYPE_CHECKING:
@@ -149,6 +150,8 @@ def of_client(packets: list[Packet], proto: str, end: tuple[str, int]) -> list[P
 @contextlib.contextmanager
 def staged(recipe: Recipe, folder: Path) -> Iterator[Stage]:
     """The recipe's daemon running, its site applied, and an internet that answers."""
+    if recipe.name in SHARING:
+        need_shared_ports()
     with contextlib.ExitStack() as stack:
         lab = stack.enter_context(Lab(lan=True, ipv6=True))
         lab.net.run(["ip", "address", "add", SHADOWSOCKS_SERVER, "dev", "lo"])

@@ -16,7 +16,7 @@ from netplan_tproxy.kernel.sockets.shared_port import shares_port
 from netplan_tproxy.site.load import load
 from tests.lab import Capture, diff_snapshots, snapshot
 from tests.lab.datagrams import dns_answer, dns_question
-from tests.proxies.recipes import RECIPES, SERVERS, Recipe
+from tests.proxies.recipes import RECIPES, SERVERS, SHARING, Recipe
 from tests.proxies.stage import CLIENTS, Stage, of_client, staged
 
 if TYPE_CHECKING:
@@ -30,9 +30,6 @@ ADDRESSES = {
     ("lan", 4): "10.79.0.2",
     ("lan", 6): "fd79::2",
 }
-
-SHARING = {"v2ray"}
-"""Those that offer no way not to: they need Linux 6.6 (docs/proxies.md)."""
 
 
 @pytest.fixture(scope="module", params=RECIPES, ids=lambda recipe: recipe.name)

@@ -9,11 +9,17 @@ from contextlib import ExitStack
 import pytest
 
 from tests.lab.counters import counting
+from tests.lab.needed import need_shared_ports
 from tests.traffic.sockets import listener
 from tests.traffic.support import Applied, Family, Sender
 
 pytestmark = [pytest.mark.lab, pytest.mark.bpf, pytest.mark.usefixtures("no_leak")]
 MANY = 200
+
+
+@pytest.fixture(autouse=True)
+def _possible() -> None:
+    need_shared_ports()
 
 
 def test_connections_are_spread_over_the_listeners(
