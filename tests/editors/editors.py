@@ -5,12 +5,14 @@ No part of ``make test``, as it needs node and packages from npm; pytest is give
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shutil
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 import yaml
@@ -19,7 +21,11 @@ from netplan_tproxy.errors import SiteError
 from netplan_tproxy.site.load import load
 from tests.editors.server import PROGRAM, Server
 from tests.lab.patience import LONG
+from tests.output.test_json import of_every_mode
 from tests.paths import ROOT
+
+if TYPE_CHECKING:
+    from tests.lab.host import Host
 
 SCHEMA = ROOT / "schemas/site.schema.json"
 DATA = ROOT / "tests/site/data"
@@ -149,14 +155,33 @@ for (const file of files) if (!check(file)) { console.log(ajv.errorsText(check.e
 """
 
 
-@pytest.mark.parametrize("name", ["site", "output"])
-def test_ajv_takes_the_schema_in_its_strict_mode(name: str) -> None:
-    # Not held against it: unions of types, which say what a key takes, and required keys and
-    # types that stand beside a reference.
+def ajv(name: str, *documents: Path) -> tuple[int, str, str]:
+    """Hold documents against a schema, in ajv's strict mode; give what it says."""
+    # Not held against the schema: unions of types, which say what a key takes, and required keys
+    # and types that stand beside a reference.
     node = shutil.which("node")
     assert node
-    words = [node, "-e", AJV, str(ROOT / f"schemas/{name}.schema.json")]
+    words = [node, "-e", AJV, str(ROOT / f"schemas/{name}.schema.json"), *map(str, documents)]
     done = subprocess.run(
         words, cwd=PACKAGES, capture_output=True, text=True, check=False, timeout=LONG
     )
-    assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+    return done.returncode, done.stdout, done.stderr
+
+
+@pytest.mark.parametrize("name", ["site", "output"])
+def test_ajv_takes_the_schema_in_its_strict_mode(name: str) -> None:
+    assert ajv(name) == (0, "", "")
+
+
+@pytest.mark.lab
+@pytest.mark.bpf
+def test_ajv_takes_what_every_mode_really_prints_and_nothing_else(
+    host: Host, tmp_path: Path
+) -> None:
+    paths = []
+    for number, document in enumerate(of_every_mode(host, tmp_path).values()):
+        paths.append(tmp_path / f"{number}.json")
+        paths[-1].write_text(json.dumps(document))
+    assert ajv("output", *paths) == (0, "", "")
+    paths[0].write_text(json.dumps({**json.loads(paths[0].read_text()), "interfaces": "banana"}))
+    assert "must NOT have additional properties" in ajv("output", paths[0])[1]
