@@ -111,7 +111,7 @@ def _add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--detach",
         action="store_true",
-        help="with --confirm: do not wait; say which run is to be confirmed, and until when",
+        help="with --confirm: do not wait; print the run to confirm, and its deadline",
     )
     parser.add_argument(
         "--probe",

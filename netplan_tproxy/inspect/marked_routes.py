@@ -6,7 +6,7 @@ from netplan_tproxy.kernel.netlink.rules import AnyRule
 
 ADVICE = (
     "give the main table a default route too (`ip route add default via GATEWAY metric 4000`): "
-    "what is marked takes its own all the same"
+    "marked packets still take their own"
 )
 
 

@@ -77,7 +77,7 @@ def _elsewhere(site: Site) -> Iterator[str]:
             yield (
                 f"{site.place(path)}: {path}: {listener.address} is not an address of this host, "
                 "and nobody listens there: only a transparent socket can be bound to it, or one "
-                "that comes after the address"
+                "that starts once the address is there"
             )
 
 

@@ -28,7 +28,7 @@ _MOST_PROCESSES = 3
 
 
 def lines(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> list[str]:
-    """Return the report; ``verbose``: with each intercepted connection."""
+    """Return the report; ``verbose``: with the connections, and the programs' digests."""
     return [line.text for line in ranked(report, style, verbose=verbose)]
 
 
@@ -41,7 +41,7 @@ def ranked(report: Report, style: Style = PLAIN, *, verbose: bool = False) -> li
         return [Line(NOTHING)]
     blocks = [
         _ranks(_head(report, style), _NEVER),
-        *(_ranked_interface(one, style) for one in report["interfaces"]),
+        *(_ranked_interface(one, style, verbose=verbose) for one in report["interfaces"]),
         _ranks(_listeners(report, style), _PROXY),
         _ranks(flow_lines(report["flows"], style, verbose=verbose), _FLOWS, kept=2),
         _ranks(_fastpath(report["fastpath"], style), _FASTPATH),
@@ -59,8 +59,8 @@ def _ranks(lines: Iterable[str], rank: int, *, kept: int = 0) -> list[Line]:
     return [Line(text, _NEVER if at < kept else rank) for at, text in enumerate(lines)]
 
 
-def _ranked_interface(one: Report, style: Style) -> list[Line]:
-    heading, *rest = _interface(one, style)
+def _ranked_interface(one: Report, style: Style, *, verbose: bool) -> list[Line]:
+    heading, *rest = _interface(one, style, verbose=verbose)
     programs = len(one["programs"])
     counters = [
         Line(text, min(_COUNTERS + at // _TOGETHER, _FLOWS))
@@ -94,14 +94,15 @@ def _head(report: Report, style: Style) -> Iterator[str]:
         yield style.fail("  there is no config: everything is left alone")
 
 
-def _interface(one: Report, style: Style) -> Iterator[str]:
+def _interface(one: Report, style: Style, *, verbose: bool) -> Iterator[str]:
     what = f": {' and '.join(one['intercept'])}" if one["intercept"] else ""
     yield style.bold(f"{one['name']}{what}")
     rows = []
     for program in one["programs"]:
         age = "" if program["age"] is None else f"{ago(program['age'])} old"
         hook = program["hook"] + (" (tcx)" if program["attach"] == "tcx" else "")
-        rows.append((hook, program["program"], age))
+        name = program["program"] if verbose else program["program"].partition("@")[0]
+        rows.append((hook, name, age))
     for row, program in zip(columns(rows), one["programs"], strict=True):
         yield f"  {row}" if program["current"] else style.warn(f"  {row} (not the pinned one)")
     counted = [

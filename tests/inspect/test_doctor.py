@@ -121,7 +121,7 @@ def test_without_root_it_works_and_says_what_it_could_not_look_at(host: Lab) -> 
     done = host.host.run(words, check=False, cwd=ROOT, env={**os.environ, "PYTHONPATH": str(ROOT)})
     assert (done.returncode, done.stderr) == (0, "")
     text = " ".join(done.stdout.split())
-    assert "without CAP_NET_ADMIN and CAP_BPF: part of this could not be looked at" in text
+    assert "without CAP_NET_ADMIN and CAP_BPF: part of this could not be checked" in text
     assert "loading programs was not tried" in text
     assert "cannot be read without CAP_NET_ADMIN" in text
 

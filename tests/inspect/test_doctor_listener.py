@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from netplan_tproxy.cli import main as cli
+from netplan_tproxy.inspect import shared_ports
 from netplan_tproxy.inspect.doctor import listener
 from netplan_tproxy.inspect.doctor.finding import FAIL, OK, UNSEEN, WARN, Finding
 from netplan_tproxy.inspect.doctor.target import Target
@@ -235,6 +236,7 @@ def test_a_listener_that_shares_its_port_is_refused_before_linux_6_6(  # noqa: P
     kind: socket.SocketKind,
 ) -> None:
     monkeypatch.setattr(platform, "release", lambda: release)
+    monkeypatch.setattr(shared_ports, "knows_shared_ports", lambda: False)  # by its BTF
     script = f"""
 import socket, time
 proxy = socket.socket(socket.AF_INET, {int(kind)})

@@ -111,7 +111,7 @@ def test_whatever_is_in_the_way_is_met(
     ("lines", "words"),
     [
         (("type filter hook prerouting priority -150;", "meta mark set 0x4"), "lost before"),
-        (("type filter hook output priority 0;", "drop"), "never comes to our program"),
+        (("type filter hook output priority 0;", "drop"), "never reaches our program"),
         (
             ("type filter hook input priority 0;", "ip saddr 192.0.2.1 drop"),
             "the answer does not come back",

@@ -80,7 +80,7 @@ def test_a_listener_without_the_transparent_flag_is_named(host: Host) -> None:
 
 ELSEWHERE = (
     "{}:5:{}: proxy.{}.address: {} is not an address of this host, and nobody listens there: only "
-    "a transparent socket can be bound to it, or one that comes after the address"
+    "a transparent socket can be bound to it, or one that starts once the address is there"
 )
 
 

@@ -236,8 +236,8 @@ def test_the_reports_say_what_sits_how(host: Host) -> None:
         status = "\n".join(host.run("--status").out)
         explained = host.run("--explain", "1.1.1.1:80").out[0]
         told = host.run("--status", "--json").out
-    assert "egress (tcx)  wan_egress@" in status
-    assert "ingress       wan_ingress@" in status
+    assert "egress (tcx)  wan_egress " in status
+    assert "ingress       wan_ingress " in status
     assert "leaves by wan0 (tcx)" in explained
     assert '"attach": "tcx"' in "".join(told)
     assert '"attach": "clsact"' in "".join(told)

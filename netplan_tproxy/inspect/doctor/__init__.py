@@ -42,7 +42,7 @@ def examine(path: str, *, named: bool, state_dir: str = DEFAULT_STATE) -> Report
         try:
             findings += module.examine(target)
         except (TproxyError, OSError) as failure:
-            text = f"could not be looked at: {failure}"
+            text = f"could not check this: {failure}"
             findings.append(unseen(f"{group}.error", text))
     return Report(site.source if site else "", tuple(findings))
 

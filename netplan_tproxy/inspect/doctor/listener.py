@@ -59,7 +59,7 @@ def judged(
     if not there:
         return fail(
             code,
-            f"nobody listens on {protocol} {listener}: what is to be intercepted is refused",
+            f"nobody listens on {protocol} {listener}: intercepted connections are refused",
             f"start the proxy, or try: `tproxy-relay --listen {listener} --mark {bypass.value:#x}`",
         )
     first = there[0]

@@ -35,7 +35,7 @@ _NOBODY = 65534
 
 _NETFILTER = "`nft list ruleset`, `iptables-save` and `ip rule` show what is on the way"
 _FATES = {
-    interception.NOT_SEEN: "never comes to our program at the egress of {device}: it is dropped, "
+    interception.NOT_SEEN: "never reaches our program at the egress of {device}: it is dropped, "
     "or rerouted (by a mark set in OUTPUT, as sshuttle does), or another filter takes it",
     interception.LET_OUT: "is let out by our program, though it should not be",
     interception.LOST: "is sent to lo by our program, and lost before the proxy's socket: "
@@ -44,7 +44,7 @@ _FATES = {
 }
 _ADVICE = {
     interception.NOT_SEEN: "`nft list ruleset`, `iptables-save` and `tc filter show dev {device} "
-    "egress` show by whom",
+    "egress` show what does it",
     interception.LET_OUT: "apply the site file again",
 }
 

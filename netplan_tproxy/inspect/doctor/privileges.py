@@ -32,7 +32,7 @@ def examine(target: Target) -> list[Finding]:
         findings.append(
             unseen(
                 "privileges.capabilities",
-                f"without {missing}: part of this could not be looked at",
+                f"without {missing}: part of this could not be checked",
                 "run it with sudo to see all",
             )
         )
