@@ -3,11 +3,11 @@ from __future__ import annotations
 from tests.kernels import results, suites, table
 
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
-<testcase classname="tests.kernels.test_table" name="test_c"><properties>
+<testcase classname="tests.lab.host" name="test_c"><properties>
 <property name="wan_egress" value="41"/></properties></testcase>
-<testcase classname="tests.kernels.test_table" name="test_d[1]"><failure message="E1&#10;more"/></testcase>
-<testcase classname="tests.kernels.test_table" name="test_e"><skipped message="old"/></testcase>
-<testcase classname="tests.kernels.test_table" name="test_f"><skipped message="old"/></testcase>
+<testcase classname="tests.lab.host" name="test_d[1]"><failure message="E1&#10;more"/></testcase>
+<testcase classname="tests.lab.host" name="test_e"><skipped message="old"/></testcase>
+<testcase classname="tests.lab.host" name="test_f"><skipped message="old"/></testcase>
 </testsuite></testsuites>"""
 
 
@@ -27,7 +27,7 @@ def test_what_ran_is_of_kernels_and_suites_that_there_are() -> None:
 
 def test_a_report_is_counted_by_test_and_reason() -> None:
     result, steps = results.of_junit(JUNIT)
-    assert result == results.Result(1, {"tests/kernels/test_table.py::test_d[1]": "E1"}, {"old": 2})
+    assert result == results.Result(1, {"tests/lab/host.py::test_d[1]": "E1"}, {"old": 2})
     assert str(result) == "1 passed, 1 failed, 2 skipped"
     assert steps == {"wan_egress": 41}
 
