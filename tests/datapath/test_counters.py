@@ -14,6 +14,7 @@ from tests.datapath.packets import ACK, MORE_FRAGMENTS, SYN
 from tests.datapath.support import FAR, WEB, Applied
 from tests.lab import Capture, EchoServer
 from tests.lab.counters import counting, read_counters
+from tests.lab.needed import need_sysctl
 from tests.lab.streams import hears_nothing, read_exactly
 
 if TYPE_CHECKING:
@@ -172,6 +173,7 @@ def test_packets_with_our_magic_are_taken(host: Applied) -> None:
 def test_without_memory_for_a_verdict_a_connection_waits_and_nothing_leaks(
     host: Applied, proxy: socket.socket, wire: Capture, device: str
 ) -> None:
+    need_sysctl(host.lab.host, "net.core.optmem_max")
     usual = host.lab.host.sysctl("net.core.optmem_max")
     with host.client(device) as near:
         host.lab.host.sysctl("net.core.optmem_max", 0)
@@ -189,6 +191,7 @@ def test_without_memory_for_a_verdict_a_connection_waits_and_nothing_leaks(
 
 def test_a_bypassed_connection_needs_no_memory(host: Applied) -> None:
     """Its later packets go out as those do of which nothing is known."""
+    need_sysctl(host.lab.host, "net.core.optmem_max")
     usual = host.lab.host.sysctl("net.core.optmem_max")
     with EchoServer(host.lab.net), host.client(mark=2) as near:
         host.lab.host.sysctl("net.core.optmem_max", 0)

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netplan_tproxy.kernel.host.release import linux_version
 from tests.datapath import support
 from tests.datapath.packets import ACK, RST
 from tests.datapath.support import PROXY, WEB, Applied
 from tests.lab import Capture
-from tests.lab.counters import counting
+from tests.lab.counters import counting, read_counters
 from tests.lab.needed import need_shared_ports
+from tests.lab.patience import eventually
 from tests.lab.streams import hears_nothing
 
 if TYPE_CHECKING:
@@ -145,6 +147,23 @@ def test_a_listener_on_the_very_address_comes_before_one_on_all(host: Applied, d
             near.close()
             far.close()
         assert hears_nothing(wide)
+
+
+@both
+def test_before_linux_6_6_a_listener_that_shares_its_port_gets_nothing(
+    host: Applied, device: str
+) -> None:
+    """The kernel refuses its socket, so the packet is dropped, and counted."""
+    with support.listener(host, shared=True) as alone, host.client(device) as near:
+        near.settimeout(0)
+        before = read_counters(host)["lo", "assign_failed"]
+        near.connect_ex(WEB)
+        if linux_version() >= (6, 6):
+            far, _ = alone.accept()
+            far.close()
+        else:
+            eventually(lambda: read_counters(host)["lo", "assign_failed"] > before)
+            assert hears_nothing(alone)
 
 
 @both

@@ -14,9 +14,9 @@ from tests.kernels.apt import Apt, UnavailableError
 
 _DRIVERS = {"bonding", "ipvlan", "net", "team", "virtio", "vxlan", "wireguard"}
 _ROOT = (
-    "?essential", "busybox-static", "curl", "iproute2", "kmod", "linux-libc-dev", "netbase",
-    "nftables", "procps", "python3", "python3-bpfcc", "python3-jsonschema", "python3-yaml",
-    "tcpdump",
+    "?essential", "busybox-static", "curl", "iproute2", "kmod", "linux-libc-dev", "mount",
+    "netbase", "nftables", "procps", "python3", "python3-bpfcc", "python3-jsonschema",
+    "python3-yaml", "tcpdump",
 )  # fmt: skip
 _COMMAND = (
     "#!/usr/bin/python3\nfrom netplan_tproxy.{} import {} as run\n\nraise SystemExit(run())\n"

@@ -35,5 +35,9 @@ SUITES = (
     Suite("fastpath", ("tests/fastpath",)),
     Suite("traffic", ("tests/traffic", "--ignore=tests/traffic/soak")),
 )
-HANDFUL = (_STEPS,)
+HANDFUL = (
+    "tests/datapath/test_listener.py::test_before_linux_6_6_a_listener_that_shares_its_port_gets_nothing",
+    "tests/datapath/test_serving.py::test_curl_is_served_through_the_relay_bound_to_the_device_or_not",
+    "tests/datapath/test_port_reuse.py::test_a_port_may_be_used_again_while_the_proxy_is_in_time_wait",
+)
 """What `make test` runs on Debian 12's kernel, besides the demo."""

@@ -4,11 +4,15 @@ from __future__ import annotations
 
 import shutil
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import pytest
 
 from netplan_tproxy.datapath import trials
 from netplan_tproxy.kernel.host.release import linux_version
+
+if TYPE_CHECKING:
+    from tests.lab.namespace import Namespace
 
 NOT_TO_BE_HAD = "cannot be had here"
 """In the reason of a skip: what a download would bring. Such a skip is allowed to CI."""
@@ -38,3 +42,10 @@ def need_shared_ports() -> None:
     """Skip before Linux 6.6, where bpf_sk_assign refuses a listener with SO_REUSEPORT."""
     if linux_version() < (6, 6):
         pytest.skip("bpf_sk_assign takes a listener with SO_REUSEPORT since Linux 6.6")
+
+
+def need_sysctl(namespace: Namespace, name: str) -> None:
+    """Skip where a sysctl is the whole machine's, so that no network namespace has it."""
+    place = f"/proc/sys/{name.replace('.', '/')}"
+    if namespace.run(["test", "-e", place], check=False).returncode:
+        pytest.skip(f"{name} is no network namespace's own on this kernel")
