@@ -23,8 +23,8 @@ from netplan_tproxy.site.model import AF_INET, AF_INET6, Listener, Site
 # Addresses that nothing is sent to: only the way there is asked for.
 _FAR = {AF_INET: "1.1.1.1", AF_INET6: "2606:4700:4700::1111"}
 _DOWN = {
-    "drop": "are refused until somebody does",
-    "bypass": "go out directly until somebody does",
+    "drop": "are refused",
+    "bypass": "go out directly",
 }
 
 
