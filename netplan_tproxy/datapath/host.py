@@ -11,8 +11,8 @@ from netplan_tproxy.datapath.objects import BpfObjects
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.errors import KernelError
 from netplan_tproxy.kernel.features import Feature
-from netplan_tproxy.kernel.host.sysctl import read_sysctl
-from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
+from netplan_tproxy.kernel.host.sysctl import has_ipv6, read_sysctl
+from netplan_tproxy.kernel.host.users_cgroups import cgroup_root, resolve_cgroups, resolve_users
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.site.model import Site
@@ -38,6 +38,8 @@ class Facts:
     route_mark: int = 0
     sysctls: dict[str, str] = field(default_factory=dict)
     foreign_tcx: frozenset[tuple[str, str]] = frozenset()
+    has_cgroup2: bool = True
+    has_ipv6: bool = True
 
     def link_types(self) -> dict[str, int]:
         """Give each device's ARPHRD number."""
@@ -91,6 +93,8 @@ class Kernel(Closing):
             route_mark(site.proxy.families, site.intercept_mark) if site.forwards else 0,
             _settings(path for path, _ in site.sysctls),
             self._foreign_tcx(site, links) if site.attach == "auto" else frozenset(),
+            cgroup_root() is not None,
+            has_ipv6(),
         )
 
     def _foreign_tcx(self, site: Site, links: Mapping[str, Link]) -> frozenset[tuple[str, str]]:

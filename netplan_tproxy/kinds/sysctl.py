@@ -9,8 +9,9 @@ from typing import Any, ClassVar
 from netplan_tproxy.datapath.host import Kernel
 from netplan_tproxy.datapath.snapshot import Snapshot
 from netplan_tproxy.datapath.wanted import Wanted
+from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.kernel.host import sysctl_family
-from netplan_tproxy.kernel.host.sysctl import dotted, read_sysctl, write_sysctl
+from netplan_tproxy.kernel.host.sysctl import dotted, is_read_only, read_sysctl, write_sysctl
 from netplan_tproxy.kernel.host.sysctl_family import becomes, family, interface_of, ipv6_switch
 from netplan_tproxy.kernel.netlink.links import Link
 from netplan_tproxy.resource.kind import Kind
@@ -222,6 +223,22 @@ class SysctlKind(Kind[Sysctl]):
                 )
                 about = _devices(seen.links, [path, *(member for member, _ in values)])
                 yield Sysctl(path, setting, values, tuple(lost), about)
+
+    def prepare(self, kernel: Kernel, before: Sysctl | None, after: Sysctl | None) -> None:
+        del kernel, before
+        if (
+            after is None
+            or not is_read_only(after.path)
+            or read_sysctl(after.path) == after.setting
+        ):
+            return
+        name = dotted(after.path)
+        message = (
+            f"sysctl {name}: /proc/sys is read-only here, as in containers: set it from outside "
+            f"(docker run --sysctl {name}={after.setting}) or mount /proc/sys read-write; nothing "
+            "was touched"
+        )
+        raise TproxyError(message)
 
     def make(self, kernel: Kernel, before: Sysctl | None, after: Sysctl | None) -> None:
         del before

@@ -35,6 +35,7 @@ def require_facts(site: Site, facts: Facts) -> None:
         f"{site.place(path)}: {_as_written(path)}: {why}; nothing was touched"
         for path, why in (
             *_unfit_interfaces(site, facts),
+            *_unfit_listeners(site, facts),
             *_unfit_settings(site, facts),
             *_unfit_kernel(facts),
         )
@@ -58,7 +59,8 @@ def _unknown(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:
         cgroups["fastpath.cgroup"] = site.fastpath.cgroup
     for path, name in cgroups.items():
         if name not in facts.cgroups:
-            yield path, f"no cgroup {name!r} here"
+            why = "" if facts.has_cgroup2 else ": no cgroup2 is mounted"
+            yield path, f"no cgroup {name!r} here{why}"
 
 
 def _unfit_interfaces(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:
@@ -66,6 +68,13 @@ def _unfit_interfaces(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:
     for interface in site.interfaces:
         if why := _unfit(interface, facts):
             yield f"interfaces.{interface.name}", why
+
+
+def _unfit_listeners(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:
+    """Yield path and message of every listener of a family that this host does not have."""
+    for name, listener in site.proxy.listeners.items():
+        if listener is not None and name.endswith("6") and not facts.has_ipv6:
+            yield f"proxy.{name}", "this host has no IPv6 (it is disabled at boot: ipv6.disable=1)"
 
 
 def _unfit_settings(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:

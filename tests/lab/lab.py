@@ -83,7 +83,7 @@ class Lab(Closing):
         return made
 
     def _wire(self) -> None:
-        for namespace in self._namespaces:
+        for namespace in self._namespaces if _has_ipv6() else ():
             namespace.sysctl("net.ipv6.conf.default.accept_dad", 0)
             namespace.sysctl("net.ipv6.conf.default.router_solicitations", 0)
         host, net = ["link set lo up"], ["link set lo up"]
@@ -142,9 +142,14 @@ class Lab(Closing):
         _live.discard(self)
 
 
+def _has_ipv6() -> bool:
+    """Whether there is IPv6: it can be disabled at boot."""
+    return Path("/proc/sys/net/ipv6").exists()
+
+
 def _up(device: str, address: str) -> list[str]:
     return [
-        f"link set {device} addrgenmode none",
+        *([f"link set {device} addrgenmode none"] if _has_ipv6() else []),
         f"addr add {address} dev {device}",
         f"link set {device} up",
     ]

@@ -51,7 +51,11 @@ def test_a_missing_capability_is_named(
     for options in ([str(readable)], ["--destroy"], [str(readable), "--check"]):
         with unchanged(host.stare):
             done = host.spawn(*options, prefix=prefix)
-        message = f"{missing} missing: run it with sudo; nothing was touched"
+        way = "run it with sudo"
+        if "--reuid=65534" not in prefix:
+            them = "them" if " and " in missing else "it"
+            way = f"give {them} to this container or unit (--cap-add, CapabilityBoundingSet=)"
+        message = f"{missing} missing: {way}; nothing was touched"
         assert done == (1, [], f"tproxy-apply: {message}\n")
     assert not STATE.exists()
 

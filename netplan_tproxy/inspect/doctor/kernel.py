@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import re
 from pathlib import Path
@@ -14,6 +13,7 @@ from netplan_tproxy.inspect.doctor.finding import OK, Finding, fail, ok, unseen,
 from netplan_tproxy.inspect.doctor.target import Target
 from netplan_tproxy.inspect.shared_ports import takes_shared_ports
 from netplan_tproxy.kernel import features
+from netplan_tproxy.kernel.bpf.btf import is_described
 from netplan_tproxy.kernel.host.release import linux_version
 from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.probe import require_clsact
@@ -91,9 +91,7 @@ def _tried(target: Target) -> list[Finding]:
 
 
 def _btf(target: Target) -> Finding:
-    places = ("/sys/kernel/btf/vmlinux", "/proc/1/root/sys/kernel/btf/vmlinux")
-    # Path.exists raises where a folder above is not for us to see.
-    if any(os.path.exists(place) for place in places):  # noqa: PTH110
+    if is_described():
         if target.privileged and not demands_transparency():
             return warn("kernel.btf", f"BTF, but no way to read sockets: {_ANYBODY}", _NEWER)
         return ok("kernel.btf", "the kernel describes its types (BTF)")

@@ -10,9 +10,10 @@ from netplan_tproxy.datapath.host import Facts
 from netplan_tproxy.errors import TproxyError
 from netplan_tproxy.inspect.doctor.finding import Finding, fail, ok, unseen, warn
 from netplan_tproxy.inspect.doctor.target import Target
-from netplan_tproxy.kernel.host.sysctl import read_sysctl
-from netplan_tproxy.kernel.host.users_cgroups import resolve_cgroups, resolve_users
+from netplan_tproxy.kernel.host.sysctl import has_ipv6, read_sysctl
+from netplan_tproxy.kernel.host.users_cgroups import cgroup_root, resolve_cgroups, resolve_users
 from netplan_tproxy.reconcile.preflight import require_facts
+from netplan_tproxy.site.model import Site
 
 _STRICT = 1
 Read = Callable[[str], int]
@@ -20,7 +21,7 @@ Read = Callable[[str], int]
 
 def examine(target: Target) -> list[Finding]:
     """Examine the interfaces, users and cgroups of the site file, then the sysctls."""
-    findings = [_writable()]
+    findings = [_writable(target.site)]
     if target.site is None:
         why = "which interfaces and directions matter is not known without a site file"
         return [*findings, unseen("network.interfaces", why)]
@@ -29,6 +30,8 @@ def examine(target: Target) -> list[Finding]:
         dict(target.links),
         resolve_users(policy.bypass_users),
         resolve_cgroups([*policy.bypass_cgroups, *target.site.fastpath_cgroups]),
+        has_cgroup2=cgroup_root() is not None,
+        has_ipv6=has_ipv6(),
     )
     try:
         require_facts(target.site, facts)
@@ -140,10 +143,12 @@ def _forwarding6(read: Read) -> Finding:
     )
 
 
-def _writable() -> Finding:
+def _writable(site: Site | None = None) -> Finding:
     path = "/proc/sys/net/ipv4/conf/lo/accept_local"
     if os.geteuid() != 0 or os.access(path, os.W_OK):
         return ok("network.sysctls", "sysctls can be read")
+    if site is not None and all(read_sysctl(name) == value for name, value in site.sysctls):
+        return ok("network.sysctls", "/proc/sys is read-only here, and set as the file asks for")
     return fail(
         "network.sysctls",
         "/proc/sys is read-only here, as in containers without --privileged",

@@ -62,6 +62,12 @@ def knows_shared_ports() -> bool:
         return btf is not None and function_number(btf, "inet_lookup_reuseport") > 0
 
 
+def is_described() -> bool:
+    """Whether the kernel tells of its types, here where it is asked."""
+    with vmlinux() as btf:
+        return btf is not None
+
+
 def function_number(btf: ctypes.c_void_p, name: str) -> int:
     """Give the number of a function of the kernel's; 0: it has none of that name."""
     return max(0, int(library().btf__find_by_name_kind(btf, name.encode(), _FUNC)))

@@ -49,9 +49,12 @@ def library() -> Any:
     """Load libbpf. Raises TproxyError where there is none."""
     for name in ("libbpf.so.1", "libbpf.so.0"):
         try:
-            return ctypes.CDLL(name, use_errno=True)
+            found = ctypes.CDLL(name, use_errno=True)
         except OSError:
             continue
+        # It prints what it thinks to standard error. What it answers is told in our words.
+        found.libbpf_set_print(None)
+        return found
     message = "libbpf not found: apt install python3-bpfcc (it brings libbpf); nothing was touched"
     raise TproxyError(message)
 

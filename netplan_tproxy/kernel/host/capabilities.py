@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from netplan_tproxy.errors import TproxyError
@@ -39,5 +40,9 @@ def require_privileges() -> None:
     if not (have >> _CAP_BPF & 1 or have >> _CAP_SYS_ADMIN & 1):
         missing.append("CAP_BPF")
     if missing:
-        message = f"{' and '.join(missing)} missing: run it with sudo; nothing was touched"
+        way = "run it with sudo"
+        if os.geteuid() == 0:
+            them = "it" if len(missing) == 1 else "them"
+            way = f"give {them} to this container or unit (--cap-add, CapabilityBoundingSet=)"
+        message = f"{' and '.join(missing)} missing: {way}; nothing was touched"
         raise TproxyError(message)

@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import logging
+import os
 from pathlib import Path
 
 from netplan_tproxy.errors import KernelError
@@ -24,6 +25,19 @@ def read_sysctl(path: str) -> str | None:
     except OSError as refusal:
         message = f"read sysctl {path}: {refusal.strerror}"
         raise KernelError(message, refusal.errno or 0) from refusal
+
+
+def is_read_only(path: str) -> bool:
+    """Whether /proc/sys is mounted read-only where a setting is, as in most containers."""
+    try:
+        return bool(os.statvfs(_ROOT / path).f_flag & os.ST_RDONLY)
+    except OSError:  # it is gone: writing it will tell
+        return False
+
+
+def has_ipv6() -> bool:
+    """Whether this kernel has IPv6: it can be built without, and disabled at boot."""
+    return (_ROOT / "net/ipv6").exists() or not (_ROOT / "net/ipv4").exists()
 
 
 def dotted(path: str) -> str:

@@ -32,6 +32,16 @@ class Reading:
     datagrams: int = 0
     interrupted: bool = False
 
+    def of(self, family: int) -> list[bytes]:
+        """Give the messages about an address family, which each of them begins with.
+
+        Of all others the kernel tells where it has not got the one that was asked for (IPv6
+        that was disabled at boot).
+        """
+        return [
+            one for one in self.messages if one[HEADER.size : HEADER.size + 1] == bytes([family])
+        ]
+
     def take(self, data: bytes, number: int) -> bool:
         """Add what a datagram holds for request ``number``; True when the answer ends there.
 

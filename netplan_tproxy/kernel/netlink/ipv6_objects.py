@@ -33,6 +33,7 @@ _ROUTE = struct.Struct("=8BI")  # struct rtmsg
 _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_TABLE = 1, 4, 5, 9, 15
 _BY_KERNEL, _BY_ADVERTISEMENT = 2, 9  # RTPROT_KERNEL, RTPROT_RA
 _MAIN = 254
+_FAMILY = int(socket.AF_INET6)
 _NEXT_HOP = struct.Struct("=HBBi")  # struct rtnexthop
 
 
@@ -53,12 +54,14 @@ class Ipv6Objects(Rtnetlink):
         def routes(reading: Reading) -> list[Ipv6Object]:
             return _routes(reading, {_BY_KERNEL, _BY_ADVERTISEMENT, but})
 
-        family = int(socket.AF_INET6)
-        address, neighbour = _ADDRESS.pack(family, 0, 0, 0, 0), _NEIGHBOUR.pack(family, 0, 0, 0, 0)
+        address, neighbour = (
+            _ADDRESS.pack(_FAMILY, 0, 0, 0, 0),
+            _NEIGHBOUR.pack(_FAMILY, 0, 0, 0, 0),
+        )
         return [
             *self._listed("addresses", _GETADDR, address, _addresses),
             *self._listed("neighbours", _GETNEIGH, neighbour, _neighbours),
-            *self._listed("routes", GETROUTE, _ROUTE.pack(family, *bytes(8)), routes),
+            *self._listed("routes", GETROUTE, _ROUTE.pack(_FAMILY, *bytes(8)), routes),
         ]
 
     def bring_back(self, objects: Iterable[tuple[str, str]]) -> None:
@@ -91,7 +94,7 @@ def _request(what: str, message: bytes) -> Request:
 
 def _addresses(reading: Reading) -> list[Ipv6Object]:
     objects = []
-    for message in reading.messages:
+    for message in reading.of(_FAMILY):
         _, bits, _, scope, ifindex = _ADDRESS.unpack_from(message, HEADER.size)
         values = dict(attributes(message, HEADER.size + _ADDRESS.size))
         flags = struct.unpack("=I", values.get(_IFA_FLAGS, bytes(4)))[0]
@@ -107,7 +110,7 @@ def _addresses(reading: Reading) -> list[Ipv6Object]:
 
 def _neighbours(reading: Reading) -> list[Ipv6Object]:
     objects = []
-    for message in reading.messages:
+    for message in reading.of(_FAMILY):
         _, ifindex, state, _, _ = _NEIGHBOUR.unpack_from(message, HEADER.size)
         values = dict(attributes(message, HEADER.size + _NEIGHBOUR.size))
         if state & _PERMANENT and _NDA_DST in values:
@@ -118,7 +121,7 @@ def _neighbours(reading: Reading) -> list[Ipv6Object]:
 
 def _routes(reading: Reading, but: Container[int]) -> list[Ipv6Object]:
     objects = []
-    for message in reading.messages:
+    for message in reading.of(_FAMILY):
         _, bits, _, _, table, protocol, *_ = _ROUTE.unpack_from(message, HEADER.size)
         values = dict(attributes(message, HEADER.size + _ROUTE.size))
         if protocol in but:

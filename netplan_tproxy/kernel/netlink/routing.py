@@ -62,7 +62,7 @@ class Routing(Rtnetlink):
         body += number(_TABLE, table) if table else b""
 
         def parse(reading: Reading) -> list[RouteRecord]:
-            records = (_route(family, message) for message in reading.messages)
+            records = (_route(family, message) for message in reading.of(family))
             # Kernels before 4.20 tell of all tables and protocols.
             return [
                 one

@@ -87,7 +87,9 @@ class Rules(Rtnetlink):
             rules = (decoded("fibmsg", message) for message in reading.messages)
             return [_any_rule(family, rule) for rule in rules]
 
-        rules = self._listed("rules", _GETRULE, encoded("fibmsg", family=family), parse)
+        # A host on which IPv6 was disabled at boot has no rules of it.
+        body = encoded("fibmsg", family=family)
+        rules = self._listed("rules", _GETRULE, body, parse, errno.EAFNOSUPPORT)
         return sorted(rules, key=lambda rule: rule.priority)
 
     def rules(self, family: int) -> list[RuleRecord]:
