@@ -28,12 +28,25 @@ class Suite:
 
 DEMO = "demo"
 _STEPS = "tests/datapath/test_verifier.py"
+_TRAFFIC = tuple(
+    f"tests/traffic/test_{name}.py"
+    for name in (
+        "bridge", "firewall", "fragments", "groups", "icmp", "ipv6", "reuseport", "transparent",
+        "tun", "udp", "visitors", "vlan",
+    )
+)  # fmt: skip
+"""One of each kind: what takes longest is left to "more traffic"."""
 SUITES = (
     Suite(DEMO, ()),
     Suite("steps", (_STEPS,)),
     Suite("datapath", ("tests/datapath", f"--deselect={_STEPS}")),
     Suite("fastpath", ("tests/fastpath",)),
-    Suite("traffic", ("tests/traffic", "--ignore=tests/traffic/soak")),
+    Suite("traffic", _TRAFFIC),
+    Suite(
+        "more traffic",
+        ("tests/traffic", "--ignore=tests/traffic/soak", *(f"--ignore={one}" for one in _TRAFFIC)),
+        seconds=9000,
+    ),
 )
 HANDFUL = (
     "tests/datapath/test_listener.py::test_before_linux_6_6_a_listener_that_shares_its_port_gets_nothing",
