@@ -28,16 +28,29 @@ class Suite:
 
 DEMO = "demo"
 _STEPS = "tests/datapath/test_verifier.py"
+_TRAFFIC = tuple(
+    f"tests/traffic/test_{name}.py"
+    for name in (
+        "bridge", "firewall", "fragments", "groups", "icmp", "ipv6", "reuseport", "transparent",
+        "tun", "udp", "visitors", "vlan",
+    )
+)  # fmt: skip
+"""One of each kind: what takes longest is left to "more traffic"."""
 SUITES = (
     Suite(DEMO, ()),
     Suite("steps", (_STEPS,)),
     Suite("datapath", ("tests/datapath", f"--deselect={_STEPS}")),
     Suite("fastpath", ("tests/fastpath",)),
-    Suite("traffic", ("tests/traffic", "--ignore=tests/traffic/soak")),
+    Suite("traffic", _TRAFFIC),
+    Suite(
+        "more traffic",
+        ("tests/traffic", "--ignore=tests/traffic/soak", *(f"--ignore={one}" for one in _TRAFFIC)),
+        seconds=9000,
+    ),
 )
+_DATAPATH = "tests/datapath/test_"
 HANDFUL = (
-    "tests/datapath/test_listener.py::test_before_linux_6_6_a_listener_that_shares_its_port_gets_nothing",
-    "tests/datapath/test_serving.py::test_curl_is_served_through_the_relay_bound_to_the_device_or_not",
-    "tests/datapath/test_port_reuse.py::test_a_port_may_be_used_again_while_the_proxy_is_in_time_wait",
+    f"{_DATAPATH}listener.py::test_before_linux_6_6_a_listener_that_shares_its_port_gets_nothing",
+    f"{_DATAPATH}port_reuse.py::test_a_port_may_be_used_again_while_the_proxy_is_in_time_wait",
 )
-"""What `make test` runs on Debian 12's kernel, besides the demo."""
+"""What `make test` runs on Debian 12's kernel, besides the demo: what depends on the kernel."""
