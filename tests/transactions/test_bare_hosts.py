@@ -72,7 +72,7 @@ def test_without_btf_all_works_but_the_fast_path(host: Host, tmp_path: Path) -> 
     done = run(host, SITE, NO_BTF)
     assert (done.code, done.err) == (0, "")
     said = "\n".join(done.out)
-    assert "! this kernel lets no program tell a transparent socket from another (no BTF" in said
+    assert "! this kernel doesn't let a program see whether a socket is transparent (no BTF" in said
     assert served(host, tmp_path / "other")
     host.destroyed()
     with unchanged(host.look):
