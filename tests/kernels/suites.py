@@ -29,7 +29,7 @@ class Suite:
 DEMO = "demo"
 _STEPS = "tests/datapath/test_verifier.py"
 _TRAFFIC = tuple(
-    f"tests/traffic/test_{name}.py"
+    "/".join(("tests", "traffic", f"test_{name}.py"))
     for name in (
         "bridge", "firewall", "fragments", "groups", "icmp", "ipv6", "reuseport", "transparent",
         "tun", "udp", "visitors", "vlan",
@@ -48,9 +48,9 @@ SUITES = (
         seconds=9000,
     ),
 )
-_DATAPATH = "tests/datapath/test_"
+_DATAPATH = "tests/datapath"
 HANDFUL = (
-    f"{_DATAPATH}listener.py::test_before_linux_6_6_a_listener_that_shares_its_port_gets_nothing",
-    f"{_DATAPATH}port_reuse.py::test_a_port_may_be_used_again_while_the_proxy_is_in_time_wait",
+    f"{_DATAPATH}/test_listener.py::test_before_linux_6_6_a_listener_that_shares_its_port_gets_nothing",
+    f"{_DATAPATH}/test_port_reuse.py::test_a_port_may_be_used_again_while_the_proxy_is_in_time_wait",
 )
 """What `make test` runs on Debian 12's kernel, besides the demo: what depends on the kernel."""
