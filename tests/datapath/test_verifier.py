@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from netplan_tproxy.kernel.host.release import linux_version
 from tests.lab.cgroups import cgroup
 from tests.lab.host import SITE as SMALLEST
 from tests.lab.host import Host
@@ -30,12 +31,16 @@ proxy:
   udp6: {port: 9040}
 """
 
-# Steps on Linux 6.18, and a third more: other kernels walk a little more or less.
+# Steps on Linux 6.18, and a third more: docs/kernels.md has those of other kernels.
 MOST = {
     "wan_egress": 40_000, "wan_egress_l3": 45_000,
     "lan_ingress": 42_000, "lan_ingress_l3": 45_000,
     "wan_ingress": 3_000,
     "lo_ingress": 6_500, "lo_egress": 9_000,
+}  # fmt: skip
+# 5.10 and 6.1 walk alike. There a socket is read by a helper, and branches are told apart longer.
+MOST_BEFORE_6_2 = MOST | {
+    "wan_egress": 74_000, "wan_egress_l3": 81_000, "wan_ingress": 4_100, "lo_ingress": 13_000,
 }  # fmt: skip
 MOST_FAST = {"fast_sockops": 2_100, "fast_msg": 500}
 
@@ -59,7 +64,8 @@ def test_each_program_is_verified_in_few_steps(
     with counted() as steps:
         host.applied()
     host.destroyed()
-    hold(steps, MOST, record_property)
+    most = MOST if linux_version() >= (6, 2) else MOST_BEFORE_6_2
+    hold(steps, most, record_property)
 
 
 def test_so_is_each_of_the_fast_path(

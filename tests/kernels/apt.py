@@ -35,6 +35,8 @@ class Apt:
             "APT::Architecture": machine,
             "APT::Architectures": machine,
             "APT::Sandbox::User": "root",
+            "APT::Update::Error-Mode": "any",
+            "Acquire::http::Timeout": "20",
             "Acquire::Languages": "none",
             "Debug::NoLocking": "1",
             "Dir::Cache": f"{folder}",
@@ -146,6 +148,7 @@ def run(words: list[str], cwd: Path | None = None) -> str:
     except (OSError, subprocess.TimeoutExpired) as error:
         raise UnavailableError(f"{words[0]}: {error}") from error
     if done.returncode:
-        last = (done.stderr.strip() or done.stdout.strip()).splitlines()[-1:]
-        raise UnavailableError(f"{words[0]}: {''.join(last)}")
+        lines = (done.stderr.strip() or done.stdout.strip() or "no word").splitlines()
+        causes = [line for line in lines if "Failed to fetch" in line]
+        raise UnavailableError(f"{words[0]}: {(causes or lines)[-1]}")
     return done.stdout

@@ -102,7 +102,9 @@ def write(run: Run, place: Path = FILE) -> None:
     known = read(place)
     row = known.setdefault(run.kernel, {})
     row["version"] = run.version
-    for key, value in (("suites", {run.suite: asdict(run.came.result)}), ("steps", run.came.steps)):
-        before = row.get(key)
-        row[key] = {**(before if isinstance(before, dict) else {}), **value}
+    before = row.get("suites")
+    suites = before if isinstance(before, dict) else {}
+    row["suites"] = {**suites, run.suite: asdict(run.came.result)}
+    if run.came.steps:
+        row["steps"] = run.came.steps
     place.write_text(f"{json.dumps(known, indent=1, sort_keys=True)}\n")

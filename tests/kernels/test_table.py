@@ -1,6 +1,11 @@
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.kernels import results, suites, table
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 JUNIT = """<?xml version="1.0"?><testsuites><testsuite>
 <testcase classname="tests.lab.host" name="test_c"><properties>
@@ -43,3 +48,13 @@ def test_what_a_test_said_is_no_markup_of_the_page() -> None:
     failed = results.Result(0, {"t": "a `b` *c*"})
     known = {"6.1": {"version": "6.1.0", "suites": {"traffic": vars(failed)}}}
     assert "- 6.1: `t`: `a 'b' *c*`" in table.page(known)
+
+
+def test_a_later_run_of_a_suite_takes_the_place_of_an_earlier_one(tmp_path: Path) -> None:
+    place = tmp_path / "kernels.json"
+    for suite, steps in (("steps", {"gone": 1}), ("steps", {"wan_egress": 2}), ("demo", {})):
+        came = results.Came(results.Result(len(steps)), 1.0, steps)
+        results.write(results.Run("6.1", "6.1.0-50-amd64", suite, came), place)
+    row = results.read(place)["6.1"]
+    assert row["steps"] == {"wan_egress": 2}
+    assert row["suites"].keys() == {"demo", "steps"}  # type: ignore[attr-defined]
