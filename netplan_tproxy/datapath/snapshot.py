@@ -18,7 +18,7 @@ from netplan_tproxy.kernel.host.sysctl import read_sysctl
 from netplan_tproxy.kernel.netlink.handle import Netlink
 from netplan_tproxy.kernel.netlink.ipv6_objects import Ipv6Object
 from netplan_tproxy.kernel.netlink.links import Link
-from netplan_tproxy.kernel.netlink.routing import RouteRecord
+from netplan_tproxy.kernel.netlink.route_message import RouteRecord
 from netplan_tproxy.kernel.netlink.rules import RuleRecord
 from netplan_tproxy.kernel.netlink.tc import CLSACT_EGRESS, CLSACT_INGRESS, FilterRecord
 from netplan_tproxy.system.closing import Closing

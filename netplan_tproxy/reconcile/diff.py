@@ -70,8 +70,8 @@ def diff(desired: Live, live: Live, ledger: Ledger, *, adopt: bool = False) -> P
     others = {**released, **desired}
     changes = [Change(now, want.upon(now, owned.get(want.id), others)) for now, want in unlike]
     gone, kept = _take_down(released, desired, live, owned)
-    up = sorted(changes, key=lambda change: change.subject.rank)
-    down = sorted(gone, key=lambda change: -change.subject.rank)
+    up = sorted(changes, key=lambda change: _turn(change.subject))
+    down = sorted(gone, key=lambda change: [-place for place in _turn(change.subject)])
     return Plan(
         changes=(*up, *down),
         satisfied=tuple(now for now, want in present if want.id not in after),
@@ -81,6 +81,10 @@ def diff(desired: Live, live: Live, ledger: Ledger, *, adopt: bool = False) -> P
         ledger=after,
         wanted=tuple(desired.values()),
     )
+
+
+def _turn(resource: Resource) -> tuple[int, int]:
+    return resource.rank, resource.turn
 
 
 def _with_what_is_ours(ledger: Ledger, desired: Live, live: Live) -> dict[Id, Owned]:

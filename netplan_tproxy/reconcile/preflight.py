@@ -40,6 +40,7 @@ def require_facts(site: Site, facts: Facts) -> None:
             *_unfit_kernel(facts),
         )
     ]
+    unfit += [f"{line}; nothing was touched" for line in _unfit_routes(site, facts)]
     if unfit:
         raise TproxyError("\n".join(unfit))
 
@@ -75,6 +76,15 @@ def _unfit_listeners(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:
     for name, listener in site.proxy.listeners.items():
         if listener is not None and name.endswith("6") and not facts.has_ipv6:
             yield f"proxy.{name}", "this host has no IPv6 (it is disabled at boot: ipv6.disable=1)"
+
+
+def _unfit_routes(site: Site, facts: Facts) -> Iterator[str]:
+    """Say which devices of routes are not here; lo always is."""
+    there = {"", "lo", *facts.links}
+    for route in site.routes:
+        for device in (route.dev, *(hop.dev for hop in route.nexthops)):
+            if device not in there:
+                yield f"{route.place}: route {route.to} table {route.table}: no interface {device}"
 
 
 def _unfit_settings(site: Site, facts: Facts) -> Iterator[tuple[str, str]]:

@@ -18,7 +18,7 @@ from netplan_tproxy.errors import KernelError, NotPutBackError, RolledBackError,
 from netplan_tproxy.reconcile.cut_off import end_lost
 from netplan_tproxy.reconcile.diff import by_id, left_to_others
 from netplan_tproxy.reconcile.report import change_line
-from netplan_tproxy.reconcile.steps import StepError, listed, make, step_line, steps
+from netplan_tproxy.reconcile.steps import Step, StepError, listed, make, step_line, steps
 from netplan_tproxy.resource.kind import Kinds
 from netplan_tproxy.resource.values import (
     Change,
@@ -160,18 +160,19 @@ def undo(
     Raises NotPutBackError that names what is not as it was.
     """
     failures: list[str] = []
+    late: list[Change] = []
     made = _where_they_are(made, kernel)
     left = _left(made, kinds, kernel, verified=verified)
     inverse = [change.inverse() for change in reversed(made) if change.id not in left]
     for step in steps(inverse, kinds):
         for back in step:
             _log.info("undo: %s", change_line(back))
-        try:
-            make(step, kinds, kernel)
-        except StepError as failed:
-            failures += [f"{change_line(step[at])}: {why}" for at, why in failed.failures.items()]
-        except Exception as failure:  # noqa: BLE001 - one that can't be undone must not stop the rest
-            failures.append(f"{step_line(step)}: {failure}")
+        lines, failed = _tried(step, kinds, kernel)
+        failures += lines
+        late += failed
+    # What could not be there without something that was to be put back after it can now.
+    for back in late:
+        _tried([back], kinds, kernel)
     if said := end_lost(inverse, kernel):
         _log.info("undo: %s", said)
     try:
@@ -183,6 +184,21 @@ def undo(
         message = f"{_cause(cause)}; could not put back: {named}"
         raise NotPutBackError(message)
     return [f"{now.title}: {why}" for now, why in left.values()]
+
+
+def _tried(step: Step, kinds: Kinds, kernel: Kernel) -> tuple[list[str], Step]:
+    """Make the changes of a step; give what failed, as lines and as changes.
+
+    One that can't be made must not stop the rest.
+    """
+    try:
+        make(step, kinds, kernel)
+    except StepError as failed:
+        lines = [f"{change_line(step[at])}: {why}" for at, why in failed.failures.items()]
+        return lines, [step[at] for at in failed.failures]
+    except Exception as failure:  # noqa: BLE001 - whatever it is
+        return [f"{step_line(step)}: {failure}"], step
+    return [], []
 
 
 def _where_they_are(changes: Sequence[Change], kernel: Kernel) -> Sequence[Change]:

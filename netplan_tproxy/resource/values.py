@@ -77,6 +77,11 @@ class Resource:
         raise NotImplementedError
 
     @property
+    def turn(self) -> int:
+        """Its place among those of its rank: what others of them need comes first."""
+        return 0
+
+    @property
     def group(self) -> str:
         """What the plan shows it under: an interface, or "host"."""
         return "host"

@@ -11,16 +11,19 @@ from netplan_tproxy.site.sections.fastpath import read_fastpath
 from netplan_tproxy.site.sections.interfaces import read_interfaces
 from netplan_tproxy.site.sections.marks import read_marks
 from netplan_tproxy.site.sections.proxy import read_proxy
-from netplan_tproxy.site.sections.routes import declared_tables, parse_table, read_routes
-from netplan_tproxy.site.sections.rules import default_rules, read_rules
+from netplan_tproxy.site.sections.route_files import read_route_files
+from netplan_tproxy.site.sections.routes import DEFAULT_TABLE, declared_tables, read_routes
+from netplan_tproxy.site.sections.rules import RuleNames, default_rules, read_rules
 from netplan_tproxy.site.sections.selection import SelectionReader
 from netplan_tproxy.site.sections.sysctls import parse_name, read_sysctls
+from netplan_tproxy.site.sections.tables import parse_table
 from netplan_tproxy.site.yaml.nodes import Scalar, children, section, without
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
-    from netplan_tproxy.site.model import Mark, Rule
+    from netplan_tproxy.site.model import Route, Rule
     from netplan_tproxy.site.yaml.nodes import Mapping, Node
     from netplan_tproxy.site.yaml.problem import Path, Position, Problem
 
@@ -41,8 +44,10 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
         section(usable, "marks"), complete=not any(path[:1] == ("marks",) for path in bad)
     )
     families = proxy.families or (AF_INET,)
-    routes, route_problems = read_routes(section(usable, "route_tables"), families)
-    rules, rule_problems = _rules(root, usable, marks, families, bad)
+    routes, route_problems = _routes(root, usable, families, source)
+    rules, rule_problems = _rules(
+        root, usable, RuleNames(marks, _tables(root, routes), families), bad
+    )
     sysctls, sysctl_problems = read_sysctls(section(usable, "sysctls"))
     selection = SelectionReader(marks["intercept"], source)
     policy = selection.read(section(usable, "intercept"), section(usable, "bypass"))
@@ -82,19 +87,34 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
     return site, problems
 
 
+def _routes(
+    root: Mapping, usable: Mapping, families: tuple[int, ...], source: str
+) -> tuple[tuple[Route, ...], list[Problem]]:
+    default = root.get("route_files") is None
+    tables, problems = read_routes(
+        section(usable, "route_tables"), families, source, default=default
+    )
+    listed, wrong = read_route_files(usable, source, tables)
+    return (*tables, *listed), [*problems, *wrong]
+
+
+def _tables(root: Mapping, routes: Iterable[Route]) -> tuple[int, ...]:
+    """Return the numbers of the tables that the file is about."""
+    tables = [*declared_tables(root.child("route_tables")), *(route.table for route in routes)]
+    return tuple(dict.fromkeys(tables)) or (DEFAULT_TABLE,)
+
+
 def _rules(
     root: Mapping,
     usable: Mapping,
-    marks: dict[str, Mark],
-    families: tuple[int, ...],
+    known: RuleNames,
     bad: AbstractSet[Path],
 ) -> tuple[tuple[Rule, ...], list[Problem]]:
-    tables = declared_tables(root.child("route_tables"))
     if root.get("rules") is None:
         declared = root.get("route_tables")
-        return default_rules(marks, tables, families, declared.at if declared else root.at)
+        return default_rules(known, declared.at if declared else root.at)
     entry = usable.get("rules")
-    return read_rules(entry, marks, tables, families, bad) if entry else ((), [])
+    return read_rules(entry, known, bad) if entry else ((), [])
 
 
 def _index(root: Mapping) -> tuple[dict[str, tuple[int, int]], dict[str, str]]:

@@ -10,7 +10,7 @@ from netplan_tproxy.site.address_set import EVERY_ADDRESS, AddressSet, of_family
 from netplan_tproxy.site.model import AF_INET, AF_INET6, LISTENERS, PROTOCOLS
 from netplan_tproxy.site.sections.networks import parse_network, prefixes
 from netplan_tproxy.site.sections.ports import EVERY_PORT, port_range
-from netplan_tproxy.site.sections.routes import EVERYTHING
+from netplan_tproxy.site.sections.route_values import EVERYTHING
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
@@ -155,7 +155,7 @@ def _without_route(site: Site) -> Iterator[SiteWarning]:
         networks = [
             parse_network(route.to)
             for route in site.routes
-            if route.table in tables and route.family == family
+            if route.table in tables and route.family == family and route.type == "local"
         ]
         wanted = of_family(site.policy.intercept_to, family)
         routed = prefixes(networks)

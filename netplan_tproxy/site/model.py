@@ -94,19 +94,59 @@ class Policy:
     bypass_marks: tuple[Mark, ...] = ()
 
 
+@dataclass(frozen=True, slots=True, order=True)
+class Hop:
+    """One of several ways of a route; an empty ``dev`` is the one that leads to ``via``."""
+
+    via: str = ""
+    dev: str = ""
+    weight: int = 1
+
+
 @dataclass(frozen=True, slots=True)
 class Route:
-    """One route of a table of ours; ``to`` is a canonical CIDR such as ``0.0.0.0/0``."""
+    """One route of a table of ours; ``to`` is a canonical CIDR such as ``0.0.0.0/0``.
+
+    0 and "" are what the kernel does without the word: for ``metric`` 0 of IPv4 and 1024 of IPv6,
+    for ``pref`` medium. ``place`` is where it stands.
+    """
 
     table: int
     to: str
     type: str = "local"
     dev: str = "lo"
+    via: str = ""
+    src: str = ""
+    metric: int = 0
+    scope: str = ""
+    mtu: int = 0
+    advmss: int = 0
+    initcwnd: int = 0
+    onlink: bool = False
+    pref: str = ""
+    nexthops: tuple[Hop, ...] = ()
+    place: Place | None = field(default=None, compare=False, repr=False)
 
     @property
     def family(self) -> int:
         """2 (AF_INET) or 10 (AF_INET6)."""
         return AF_INET6 if ":" in self.to else AF_INET
+
+    def __str__(self) -> str:
+        """Return it in the words of ip-route(8), without the table."""
+        hops = "".join(f" nexthop{_way(hop)} weight {hop.weight}" for hop in self.nexthops)
+        words = [
+            f"{key} {value}"
+            for key in ("src", "metric", "scope", "mtu", "advmss", "initcwnd", "pref")
+            if (value := getattr(self, key))
+        ]
+        flag = ["onlink"] if self.onlink else []
+        return " ".join([f"to {self.to} type {self.type}{_way(self)}", *words, *flag]) + hops
+
+
+def _way(way: Route | Hop) -> str:
+    via = f" via {way.via}" if way.via else ""
+    return via + (f" dev {way.dev}" if way.dev else "")
 
 
 @dataclass(frozen=True, slots=True)

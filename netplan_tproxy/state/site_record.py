@@ -104,9 +104,7 @@ def site_values(site: Site) -> Iterator[Pair]:
     yield "attach", site.attach
     yield "marks.intercept", str(site.intercept_mark)
     yield "marks.bypass", str(site.bypass_mark)
-    for route in site.routes:
-        device = f" dev {route.dev}" if route.dev else ""
-        yield f"route_tables.{route.table}", f"to {route.to} type {route.type}{device}"
+    yield from _routes(site)
     for rule in site.rules:
         yield "rules", _rule(rule)
     for path, value in site.sysctls:
@@ -121,6 +119,18 @@ def site_values(site: Site) -> Iterator[Pair]:
         yield "fastpath.budget", str(fast.budget)
         yield from _listed("fastpath.ports", _ranges(fast.ports or ()))
         yield from _listed("fastpath.accept", fast.accept)
+
+
+def _routes(site: Site) -> Iterator[Pair]:
+    tables: dict[int, list[str]] = {}
+    for route in site.routes:
+        tables.setdefault(route.table, []).append(str(route))
+    for table, texts in tables.items():
+        if len(texts) > MOST_LISTED:
+            digest = hashlib.sha256("\n".join(texts).encode()).hexdigest()[:8]
+            texts[:] = [f"{len(texts)} routes ({digest})"]
+        for text in texts:
+            yield f"route_tables.{table}", text
 
 
 def _rule(rule: Rule) -> str:

@@ -35,6 +35,8 @@ def test_a_good_file_gives_its_values_with_defaults(
     monkeypatch.chdir(_DATA / "good")
     site = dataclasses.asdict(load(Path(f"{name}.yaml")))
     del site["where"], site["texts"]
+    for one in site["routes"]:
+        del one["place"]
     assert json.loads(json.dumps(site, default=bytes.hex)) == json.loads(
         Path(f"{name}.json").read_bytes()
     )

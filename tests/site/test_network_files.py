@@ -10,8 +10,8 @@ import pytest
 from netplan_tproxy.errors import SiteError
 from netplan_tproxy.output.document import errors_of
 from netplan_tproxy.site.load import load
-from netplan_tproxy.site.sections import network_files
-from netplan_tproxy.site.sections.network_files import SHOWN_LINES
+from netplan_tproxy.site.sections import listed_files
+from netplan_tproxy.site.sections.listed_files import SHOWN_LINES
 from tests.lab.effort import is_done_within
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ def test_a_pipe_is_refused_without_waiting_for_its_writer(tmp_path: Path) -> Non
 
 def test_a_file_over_16_mib_is_not_read(tmp_path: Path) -> None:
     with (tmp_path / "large.txt").open("wb") as file:
-        file.truncate(network_files.MAX_BYTES + 1)
+        file.truncate(listed_files.MAX_BYTES + 1)
     (line,) = _problems(_site(tmp_path, "large.txt"))
     assert line.endswith("is larger than 16 MiB, expected one network a line")
 
@@ -138,7 +138,7 @@ def test_an_empty_file_names_nothing_to_leave_alone_but_cannot_be_all_there_is_t
 def test_of_a_file_that_is_wrong_all_through_the_end_is_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network_files, "MOST_WRONG_LINES", 100)
+    monkeypatch.setattr(listed_files, "MOST_WRONG_LINES", 100)
     (tmp_path / "page.txt").write_text("<html>\n" * 1000, encoding="ascii")
     lines = _problems(_site(tmp_path, "page.txt"))
     assert f" at least {100 - SHOWN_LINES} more lines are wrong" in lines[-1]
@@ -147,7 +147,7 @@ def test_of_a_file_that_is_wrong_all_through_the_end_is_not_read(
 def test_files_that_are_too_much_together_are_not_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(network_files, "MAX_TOTAL_BYTES", 3 * 11)
+    monkeypatch.setattr(listed_files, "MAX_TOTAL_BYTES", 3 * 11)
     for name in "abcde":
         (tmp_path / name).write_text("10.0.0.0/8\n", encoding="ascii")
     assert load(_site(tmp_path, "a, b, c")).policy.bypass_to

@@ -16,7 +16,7 @@ from typing import NamedTuple
 from netplan_tproxy.kernel.netlink.answer import HEADER, Reading
 from netplan_tproxy.kernel.netlink.channel import CREATE, EXCL, REPLACE
 from netplan_tproxy.kernel.netlink.request import Request, attribute, attributes
-from netplan_tproxy.kernel.netlink.routing import GETROUTE, NEWROUTE, restoring
+from netplan_tproxy.kernel.netlink.route_message import GETROUTE, NEWROUTE, restoring, split_hops
 from netplan_tproxy.kernel.netlink.socket import Rtnetlink
 
 _NEWADDR, _GETADDR = 20, 22
@@ -34,7 +34,6 @@ _RTA_DST, _RTA_OIF, _RTA_GATEWAY, _RTA_MULTIPATH, _RTA_TABLE = 1, 4, 5, 9, 15
 _BY_KERNEL, _BY_ADVERTISEMENT = 2, 9  # RTPROT_KERNEL, RTPROT_RA
 _MAIN = 254
 _FAMILY = int(socket.AF_INET6)
-_NEXT_HOP = struct.Struct("=HBBi")  # struct rtnexthop
 
 
 class Ipv6Object(NamedTuple):
@@ -137,12 +136,8 @@ def _routes(reading: Reading, but: Container[int]) -> list[Ipv6Object]:
 def _devices(values: Mapping[int, bytes]) -> Iterator[int]:
     if _RTA_OIF in values:
         yield struct.unpack("=i", values[_RTA_OIF])[0]
-    hops = values.get(_RTA_MULTIPATH, b"")
-    at = 0
-    while at + _NEXT_HOP.size <= len(hops):
-        length, _, _, ifindex = _NEXT_HOP.unpack_from(hops, at)
+    for _, _, _, ifindex, _ in split_hops(values.get(_RTA_MULTIPATH, b"")):
         yield ifindex
-        at += max(_NEXT_HOP.size, (length + 3) & ~3)
 
 
 def _message(kind: int, body: bytes) -> str:

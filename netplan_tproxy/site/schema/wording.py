@@ -102,6 +102,8 @@ def _items_text(refusal: Refusal) -> str:
     schema, count = refusal.schema, len(refusal.instance)
     if refusal.keyword == "maxItems":
         return f"has {count} items, expected at most {schema['maxItems']}"
+    if refusal.keyword == "minItems" and count:
+        return f"has {count} item{'s' if count > 1 else ''}, expected at least {schema['minItems']}"
     if refusal.keyword == "uniqueItems":
         return "has an item twice, expected each once"
     right = f"{schema['x-expect']} such as {flow(schema['examples'][0])}"

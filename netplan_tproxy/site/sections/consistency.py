@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from netplan_tproxy.site.model import AF_INET6
-from netplan_tproxy.site.sections.routes import EVERYTHING, parse_table
+from netplan_tproxy.site.sections.route_values import EVERYTHING
+from netplan_tproxy.site.sections.tables import parse_table
 from netplan_tproxy.site.yaml.nodes import NOWHERE, Mapping, section
 from netplan_tproxy.site.yaml.problem import Path, Position, Problem
 
@@ -19,7 +20,7 @@ def inconsistencies(site: Site, root: Mapping) -> list[Problem]:
 
 
 def _routes(site: Site, root: Mapping) -> list[Problem]:
-    there = {(route.table, route.family) for route in site.routes}
+    there = {(route.table, route.family) for route in site.routes if route.type == "local"}
     tables = _tables(root)
     problems: dict[Path, Problem] = {}
     for rule in site.rules:

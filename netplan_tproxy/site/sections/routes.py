@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-import re
-from typing import TYPE_CHECKING
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 
-from netplan_tproxy.site.model import AF_INET, AF_INET6, Route
-from netplan_tproxy.site.sections.networks import parse_network
+from netplan_tproxy.errors import Place
+from netplan_tproxy.site.model import Route
+from netplan_tproxy.site.sections.route_values import EVERYTHING, UnfitRouteError, route_of
+from netplan_tproxy.site.sections.tables import parse_table
 from netplan_tproxy.site.yaml.nodes import Mapping, Scalar, Sequence
 from netplan_tproxy.site.yaml.problem import Path, Position, Problem
+from netplan_tproxy.system.text import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -16,39 +19,16 @@ if TYPE_CHECKING:
     from netplan_tproxy.site.yaml.nodes import Node
 
 DEFAULT_TABLE = 100
-EVERYTHING = {AF_INET: "0.0.0.0/0", AF_INET6: "::/0"}
-_LARGEST_TABLE = 0xFFFFFFFF
-_KERNEL_TABLES = {253: "default", 254: "main", 255: "local"}  # linux/rtnetlink.h
-_TABLE = re.compile(r"0x[0-9a-fA-F]{1,8}|0|[1-9][0-9]{0,9}")
-
-
-def parse_table(text: str) -> int:
-    """Return the table number in ``text``. Raises ValueError with the end of a message."""
-    number = int(text, 0)
-    if not 1 <= number <= _LARGEST_TABLE:
-        message = f"{text} is not a table number from 1 to {_LARGEST_TABLE}"
-        raise ValueError(message)
-    if number in _KERNEL_TABLES:
-        name = _KERNEL_TABLES[number]
-        message = f"table {text} is the kernel's '{name}', expected another such as {DEFAULT_TABLE}"
-        raise ValueError(message)
-    return number
-
-
-def parse_destination(text: str) -> str:
-    """Return the canonical form of a network; ``default`` is 0.0.0.0/0.
-
-    Raises ValueError with the end of a message.
-    """
-    return EVERYTHING[AF_INET] if text == "default" else str(parse_network(text))
+# What the kernel goes by: table, destination, metric.
+Slot = tuple[int, str, int]
 
 
 def read_routes(
-    section: Mapping, families: Iterable[int]
+    section: Mapping, families: Iterable[int], source: str, *, default: bool = True
 ) -> tuple[tuple[Route, ...], list[Problem]]:
     """Return the routes in the order of the file, and what is wrong.
 
-    The default is everything of each of the ``families``.
+    The ``default`` is everything of each of the ``families``. ``source`` is the file's path.
     """
     routes: list[Route] = []
     problems: list[Problem] = []
@@ -66,10 +46,10 @@ def read_routes(
             )
             problems.append(Problem(entry.at, path, text))
         tables.setdefault(table, entry.at)
-        in_table, wrong = _read_table(table, entry.value, path)
+        in_table, wrong = _read_table(table, entry.value, path, source)
         routes += in_table
         problems += wrong
-    if not section.entries:
+    if not section.entries and default:
         routes = [Route(DEFAULT_TABLE, EVERYTHING[family]) for family in families]
     return tuple(routes), problems
 
@@ -77,29 +57,72 @@ def read_routes(
 def declared_tables(node: Node | None) -> tuple[int, ...]:
     """Return the usable table numbers in ``route_tables``, even where their routes are wrong."""
     if not isinstance(node, Mapping) or not node.entries:
-        return (DEFAULT_TABLE,)
-    keys = [int(entry.key, 0) for entry in node.entries if _TABLE.fullmatch(entry.key)]
-    return tuple(dict.fromkeys(keys))
+        return ()
+    tables = []
+    for entry in node.entries:
+        try:
+            tables.append(parse_table(entry.key))
+        except ValueError:
+            continue
+    return tuple(dict.fromkeys(tables))
 
 
-def _read_table(table: int, node: Node, path: Path) -> tuple[list[Route], list[Problem]]:
+def _read_table(
+    table: int, node: Node, path: Path, source: str
+) -> tuple[list[Route], list[Problem]]:
     routes: list[Route] = []
     problems: list[Problem] = []
-    seen: dict[str, Position] = {}
+    seen: dict[Slot, Position] = {}
     for index, item in enumerate(node.items if isinstance(node, Sequence) else ()):
         entry = item.get("to") if isinstance(item, Mapping) else None
-        if entry is None or not isinstance(entry.value, Scalar):
+        if not isinstance(item, Mapping) or entry is None or not isinstance(entry.value, Scalar):
             continue
-        at, here = entry.at, (*path, index, "to")
+        here = (*path, index)
         try:
-            network = parse_destination(entry.value.text)
-        except ValueError as error:
-            problems.append(Problem(at, here, str(error)))
+            route = route_of(table, _values(item))
+        except UnfitRouteError as error:
+            at = _position(item, error.path)
+            problems.append(Problem(at, (*here, *error.path), str(error)))
             continue
-        if network in seen:
-            text = f"{network} is given twice, first at {seen[network]}, expected one of the two"
-            problems.append(Problem(at, here, text))
+        slot = slot_of(route)
+        if slot in seen:
+            metric = f" with metric {route.metric}" if route.metric else ""
+            text = (
+                f"{route.to}{metric} is given twice, first at {seen[slot]}, expected one of the two"
+            )
+            problems.append(Problem(entry.at, (*here, "to"), text))
             continue
-        seen[network] = at
-        routes.append(Route(table, network))
+        seen[slot] = entry.at
+        place = Place(printable(source), item.at.line, item.at.column)
+        routes.append(replace(route, place=place))
     return routes, problems
+
+
+def slot_of(route: Route) -> Slot:
+    """Return what no two routes may have in common."""
+    return route.table, route.to, route.metric
+
+
+def _values(item: Mapping) -> dict[str, Any]:
+    values: dict[str, Any] = {}
+    for entry in item.entries:
+        if isinstance(entry.value, Scalar) and entry.value.value is not None:
+            text = entry.key in {"to", "via", "src", "dev"}
+            values[entry.key] = entry.value.text if text else entry.value.value
+        elif isinstance(entry.value, Sequence):
+            hops = [hop for hop in entry.value.items if isinstance(hop, Mapping)]
+            values[entry.key] = [_values(hop) for hop in hops]
+    return values
+
+
+def _position(item: Mapping, path: Path) -> Position:
+    """Return the place of what ``path`` names in a route, or of what it would stand in."""
+    at: Position = item.at
+    node: Node = item
+    for part in path:
+        if isinstance(node, Mapping) and (entry := node.get(str(part))) is not None:
+            at, node = entry.at, entry.value
+        elif isinstance(node, Sequence) and isinstance(part, int):
+            node = node.items[part]
+            at = node.at
+    return at

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from netplan_tproxy.site.model import AF_INET, AF_INET6, Mark, Rule
-from netplan_tproxy.site.sections.routes import parse_table
+from netplan_tproxy.site.sections.tables import parse_table
 from netplan_tproxy.site.yaml.nodes import Entry, Mapping, Sequence
 from netplan_tproxy.site.yaml.problem import Path, Position, Problem
 
@@ -17,17 +17,20 @@ FAMILIES = {"ipv4": AF_INET, "ipv6": AF_INET6}
 DEFAULT_PRIORITY = 1000  # what a rule without a priority gets
 
 
-def default_rules(
-    marks: AbstractMapping[str, Mark],
-    tables: tuple[int, ...],
-    families: tuple[int, ...],
-    at: Position,
-) -> tuple[tuple[Rule, ...], list[Problem]]:
+class RuleNames(NamedTuple):
+    """What rules may name: marks, tables; ``families`` are those that have a listener."""
+
+    marks: AbstractMapping[str, Mark]
+    tables: tuple[int, ...]
+    families: tuple[int, ...]
+
+
+def default_rules(known: RuleNames, at: Position) -> tuple[tuple[Rule, ...], list[Problem]]:
     """Return the rule of a file that has none: the intercept mark in the only table.
 
-    ``families`` are those that have a listener, ``tables`` the numbers in ``route_tables``, which
-    stands at ``at``. With several tables there is no default, but a problem.
+    ``route_tables`` stands at ``at``. With several tables there is no default, but a problem.
     """
+    marks, tables, families = known
     if len(tables) == 1:
         return (Rule(marks["intercept"], tables[0], families=families),), []
     text = f"missing with {len(tables)} route tables, expected something like '{_example(tables)}'"
@@ -35,17 +38,14 @@ def default_rules(
 
 
 def read_rules(
-    entry: Entry,
-    marks: AbstractMapping[str, Mark],
-    tables: tuple[int, ...],
-    families: tuple[int, ...],
-    bad: AbstractSet[Path],
+    entry: Entry, known: RuleNames, bad: AbstractSet[Path]
 ) -> tuple[tuple[Rule, ...], list[Problem]]:
     """Return the rules in the order of the file, and what is wrong with them.
 
-    A rule that names no family is one of all ``families``, those that have a listener.
-    ``bad`` are paths already reported: a priority that is wrong is not one left out.
+    A rule that names no family is one of all families that have a listener. ``bad`` are
+    paths already reported: a priority that is wrong is not one left out.
     """
+    marks, tables, families = known
     items = entry.value.items if isinstance(entry.value, Sequence) else ()
     rules: list[Rule] = []
     problems: list[Problem] = []

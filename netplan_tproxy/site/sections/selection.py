@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from netplan_tproxy.site.model import PROTOCOLS, Policy
 from netplan_tproxy.site.sections.items import read_distinct, read_items, scalars
 from netplan_tproxy.site.sections.marks import apart_from, overlap, parse_mark
-from netplan_tproxy.site.sections.network_files import NetworkFiles
+from netplan_tproxy.site.sections.network_files import network_files
 from netplan_tproxy.site.sections.networks import parse_network, prefixes
 from netplan_tproxy.site.sections.ports import merge_ports, parse_ports
 from netplan_tproxy.site.sections.users_cgroups import parse_bypass_cgroup, parse_user
@@ -26,7 +26,7 @@ class SelectionReader:
         """Take what the sections depend on; ``source`` is the path of the site file."""
         self.problems: list[Problem] = []
         self._intercept_mark = intercept_mark
-        self._files = NetworkFiles(source)
+        self._files = network_files(source)
 
     def read(self, intercept: Mapping, bypass: Mapping) -> Policy:
         """Return the policy of both sections."""

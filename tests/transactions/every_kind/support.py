@@ -23,7 +23,7 @@ proxy:
   udp: {port: 9040}
   udp6: {port: 9040}
 route_tables:
-  100: [{to: default}, {to: "::/0"}]
+  100: [{to: default}, {to: "::/0"}, {to: 192.0.2.0/24, via: 10.77.0.1, mtu: 1400}]
 rules:
   - {mark: intercept, table: 100, priority: 1000}
 sysctls:
@@ -49,7 +49,7 @@ proxy:
 attach: WAY
 marks: {intercept: 0x40/0xf0}
 route_tables:
-  101: [{to: default}, {to: "::/0"}]
+  101: [{to: default}, {to: "::/0"}, {to: "2001:db8::/32", type: blackhole, metric: 7}]
 rules:
   - {mark: intercept, table: 101, priority: 900}
 sysctls:

@@ -11,6 +11,14 @@ from tests.lab.tcx import HAS_TCX, WAYS
 PORTS = (9040, 9041)
 MARKS = ("0x1/0x1", "0x40/0xf0", "0x100/0x100")
 TABLES = (100, 101)
+ROUTES = (
+    "{to: 198.51.100.0/24, via: 10.77.0.1, dev: wan0, mtu: 1400}",
+    "{to: 198.51.100.0/24, type: blackhole, metric: 9}",
+    "{to: 198.51.100.0/24, nexthops: [{via: 10.77.0.1, dev: wan0}, {dev: wan1, weight: 2}]}",
+    "{to: 192.0.2.0/24, via: 198.51.100.1, dev: wan1, onlink: true}",
+    '{to: "2001:db8::/32", via: "fd77::1", dev: wan0, pref: low}',
+    '{to: "2001:db8::/32", type: unreachable}',
+)
 FORWARDING: tuple[dict[str, int], ...] = (
     {},
     {},
@@ -42,7 +50,14 @@ FOREIGN = (
         "ip route add local default dev lo table 101 proto 7",
         "ip route del local default dev lo table 101 proto 7",
     ),
-    Foreign("ip route add 192.0.2.0/24 dev wan0 table 100", "ip route del 192.0.2.0/24 table 100"),
+    Foreign(
+        "ip route add 192.0.2.0/24 dev wan0 table 100 metric 3",
+        "ip route del 192.0.2.0/24 table 100 metric 3",
+    ),
+    Foreign(
+        "ip route add 198.51.100.0/24 via 10.77.0.1 table 101 metric 77 mtu 1300",
+        "ip route del 198.51.100.0/24 table 101 metric 77",
+    ),
     Foreign("tc qdisc add dev wan0 clsact", "tc qdisc del dev wan0 clsact"),
     Foreign(
         "tc qdisc add dev wan1 clsact;"
@@ -77,7 +92,13 @@ def sites() -> st.SearchStrategy[str]:
         ports=st.sampled_from([None, "[80]", "[80, 443, 8000-8999]"]),
         down=st.sampled_from(["drop", "bypass"]),
         attach=st.sampled_from([None, "auto", *WAYS]),
+        more=st.lists(st.sampled_from(ROUTES), unique_by=_slot, max_size=3),
     )
+
+
+def _slot(route: str) -> str:
+    """What no two routes may have in common."""
+    return route.partition(",")[0] + str("metric" in route)
 
 
 def _text(
@@ -95,9 +116,11 @@ def _text(
     ports: str | None,
     down: str,
     attach: str | None,
+    more: list[str],
 ) -> str:
     kinds = ["tcp"] + ["udp"] * udp + ["tcp6"] * ipv6
     routes = ["{to: default}"] + ['{to: "::/0"}'] * ipv6
+    routes += [route for route in more if ipv6 or '"' not in route]
     rule = f"{{mark: intercept, table: {table}"
     rule += f", priority: {priority}}}" if priority else "}"
     lines = [
