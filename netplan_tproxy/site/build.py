@@ -44,7 +44,7 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
         section(usable, "marks"), complete=not any(path[:1] == ("marks",) for path in bad)
     )
     families = proxy.families or (AF_INET,)
-    routes, route_problems = _routes(root, usable, families, source)
+    routes, route_problems = _routes(usable, families, source)
     rules, rule_problems = _rules(
         root, usable, RuleNames(marks, _tables(root, routes), families), bad
     )
@@ -88,12 +88,9 @@ def build(root: Mapping, bad: AbstractSet[Path], source: str) -> tuple[Site, lis
 
 
 def _routes(
-    root: Mapping, usable: Mapping, families: tuple[int, ...], source: str
+    usable: Mapping, families: tuple[int, ...], source: str
 ) -> tuple[tuple[Route, ...], list[Problem]]:
-    default = root.get("route_files") is None
-    tables, problems = read_routes(
-        section(usable, "route_tables"), families, source, default=default
-    )
+    tables, problems = read_routes(section(usable, "route_tables"), families, source)
     listed, wrong = read_route_files(usable, source, tables)
     return (*tables, *listed), [*problems, *wrong]
 

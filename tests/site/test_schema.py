@@ -105,6 +105,7 @@ def test_every_example_and_default_is_as_its_key_wants_it() -> None:
     [
         "marks",
         "route_tables",
+        "route_files",
         "rules",
         "sysctls",
         "intercept",

@@ -24,11 +24,11 @@ Slot = tuple[int, str, int]
 
 
 def read_routes(
-    section: Mapping, families: Iterable[int], source: str, *, default: bool = True
+    section: Mapping, families: Iterable[int], source: str
 ) -> tuple[tuple[Route, ...], list[Problem]]:
     """Return the routes in the order of the file, and what is wrong.
 
-    The ``default`` is everything of each of the ``families``. ``source`` is the file's path.
+    The default is everything of each of the ``families``. ``source`` is the file's path.
     """
     routes: list[Route] = []
     problems: list[Problem] = []
@@ -49,7 +49,7 @@ def read_routes(
         in_table, wrong = _read_table(table, entry.value, path, source)
         routes += in_table
         problems += wrong
-    if not section.entries and default:
+    if not section.entries:
         routes = [Route(DEFAULT_TABLE, EVERYTHING[family]) for family in families]
     return tuple(routes), problems
 
