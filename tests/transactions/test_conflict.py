@@ -19,7 +19,7 @@ CONFLICTS: dict[str, tuple[list[str], str]] = {
     ),
     "a route with more": (
         ["ip route add default via 10.77.0.1 dev wan0 table 100"],
-        "route default table 100: is already there as unicast dev wan0 with more, and not ours",
+        "route default table 100: is already there as unicast via 10.77.0.1 dev wan0, and not ours",
     ),
     "an ingress qdisc": (
         ["tc qdisc add dev wan0 ingress"],

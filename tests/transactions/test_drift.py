@@ -83,7 +83,7 @@ DRIFTS: dict[str, tuple[Callable[[Host], None], list[str]]] = {
     ),
     "route given more": (
         typed("ip route replace default via 10.77.0.1 dev wan0 mtu 1400 table 100"),
-        ["~ route default table 100: unicast dev wan0 with more → local dev lo"],
+        ["~ route default table 100: unicast via 10.77.0.1 dev wan0 mtu 1400 → local dev lo"],
     ),
     "qdisc removed": (
         typed("tc qdisc del dev wan0 clsact"),

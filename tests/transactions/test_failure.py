@@ -111,7 +111,9 @@ def test_an_undo_that_fails_too_names_what_is_left(
     assert left["filters"] == []
     assert len([line for line in left["rules4"] if "fwmark" in line]) == 1
     done = host.destroyed()
-    assert done.out[0] == f"a run was killed after {CHANGES} of its changes: they count as ours"
+    assert (
+        done.out[0] == f"a run was killed after {CHANGES} of its changes: this run takes them over"
+    )
     assert not STATE.exists()
 
 

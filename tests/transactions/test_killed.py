@@ -35,7 +35,9 @@ def test_after_a_first_apply_killed_anywhere_destroy_leaves_no_trace(
         killed(host, monkeypatch, str(host.site), at=step, done=done)
         shown = host.run("--destroy", "--dry-run")
         said = host.destroyed().plan
-        assert said[0] == f"a run was killed after {step + 1} of its changes: they count as ours"
+        assert (
+            said[0] == f"a run was killed after {step + 1} of its changes: this run takes them over"
+        )
         assert said == shown.out
         looks(host, before)
         assert not STATE.exists()

@@ -102,9 +102,14 @@ def test_one_that_somebody_adds_meanwhile_is_named_and_all_others_are_undone(
     with before_batch(monkeypatch, 0, lambda: typing(host, command)):
         done = host.apply()
     assert done.code == 3
+    (line,) = (
+        number
+        for number, text in enumerate(host.site.read_text().splitlines(), 1)
+        if text.endswith(f" {in_the_way}")
+    )
     assert done.err == (
-        f"tproxy-apply: add route {in_the_way} table 100: File exists (EEXIST); "
-        "everything was put back\n"
+        f"tproxy-apply: {host.site}:{line}:5: add route {in_the_way} table 100: "
+        "File exists (EEXIST); everything was put back\n"
     )
     left = routes(host)
     assert len(left) == 1
@@ -152,7 +157,7 @@ def test_killed_among_many_the_next_run_goes_on_or_back(
     assert len(routes(host)) == number * together
     begun = 1 + (number // (MOST // together) + 1) * MOST  # a sysctl, and whole ranges of routes
     said = host.applied().out
-    assert said[0] == f"a run was killed after {begun} of its changes: they count as ours"
+    assert said[0] == f"a run was killed after {begun} of its changes: this run takes them over"
     assert len(routes(host)) == MANY + 1
     assert host.applied().out == ["no changes"]
     host.write(SITE)
@@ -179,7 +184,9 @@ def test_a_journal_of_single_numbers_is_read_as_ever(
     lines = (host.state / "journal.jsonl").read_text().splitlines()[1:]
     assert lines == [str(number) for number in range(len(lines))]
     said = host.destroyed().out
-    assert said[0] == f"a run was killed after {len(lines)} of its changes: they count as ours"
+    assert (
+        said[0] == f"a run was killed after {len(lines)} of its changes: this run takes them over"
+    )
     assert diff_snapshots(clean, host.look()) == []
 
 
