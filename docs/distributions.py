@@ -29,7 +29,7 @@ Debian 11 has Python {old}, which is too old. A checkout says so in one line,
 ```
 
 """
-RELEASES = ("Debian 12", "Debian 13", "sid", "Debian 12 with Debian 11's bcc")
+RELEASES = ("Debian 12", "Debian 13", "sid")
 _TRIED = {
     "installs": "`apt install ./netplan-tproxy_*.deb` with nothing else set up",
     "demo": "the demo's claims hold",

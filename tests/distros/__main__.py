@@ -18,7 +18,6 @@ RELEASES = (
     releases.Release("Debian 12", "bookworm"),
     releases.Release("Debian 13", "trixie"),
     releases.Release("sid", "sid"),
-    releases.Release("Debian 12 with Debian 11's bcc", "bookworm", bcc_of="bullseye"),
 )
 
 

@@ -50,23 +50,19 @@ _OURS = "netplan.tproxy|tproxy.(apply|relay)"
 
 @dataclass
 class Release:
-    """A release; ``bcc_of`` names another one whose bcc takes the place of its own."""
+    """A release of Debian."""
 
     name: str
     suite: str
-    bcc_of: str = ""
     result: dict[str, Any] = field(default_factory=dict)
 
     def tried(self) -> dict[str, Any]:
         """Try everything in it, and give what came of it."""
-        root = Root(self.suite, re.sub(r"\W+", "-", self.name), *filter(None, [self.bcc_of]))
+        root = Root(self.suite, re.sub(r"\W+", "-", self.name))
         self.result = {"name": self.name}
         try:
             self._try("installs", root, _FIRST)
-            if not self.bcc_of:
-                self._purged(root)
-            else:
-                self._other_bcc(root)
+            self._purged(root)
             self.result["versions"] = _versions(root)
             root.install(*_TRIED, *_FOR_TESTS)
             self._autopkgtest(root)
@@ -82,12 +78,6 @@ class Release:
         if done.returncode:
             print(said[-6000:], file=sys.stderr)
         return said
-
-    def _other_bcc(self, root: Root) -> None:
-        listed = root.run("apt-cache madison python3-bpfcc").stdout.splitlines()
-        (version,) = {line.split("|")[1].strip() for line in listed if f"{self.bcc_of}/" in line}
-        packages = " ".join(f"{one}={version}" for one in ("python3-bpfcc", "libbpfcc"))
-        root.run(f"apt-get -q -y --no-install-recommends --allow-downgrades install {packages}")
 
     def _purged(self, root: Root) -> None:
         """Purge it after use: what is left over a root with all that it depends on."""

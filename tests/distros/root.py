@@ -24,7 +24,7 @@ _MINUTES = 60
 class Root:
     """A root of one release, with a layer that begins empty."""
 
-    def __init__(self, suite: str, name: str, *more_suites: str) -> None:
+    def __init__(self, suite: str, name: str) -> None:
         self.suite = suite
         self._base = base(suite)
         self._layer = PLACE / "layers" / name
@@ -32,10 +32,7 @@ class Root:
         self._archives = PLACE / "archives" / suite
         for folder in (self._layer, self._archives):
             folder.mkdir(parents=True, exist_ok=True)
-        added = "".join(
-            f"echo 'deb {mirror()} {one} main' >>/etc/apt/sources.list\n" for one in more_suites
-        )
-        self.run(f"{added}apt-get -q update", minutes=5)
+        self.run("apt-get -q update", minutes=5)
 
     def run(
         self,
