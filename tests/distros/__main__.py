@@ -41,7 +41,9 @@ def main() -> int:
         known["too_old"] = releases.too_old()
         print(json.dumps(known["too_old"]), flush=True)
         _keep(known)
-    return 0 if all(map(is_right, results.values())) and known["too_old"]["refused"] else 1
+    return (
+        0 if all(map(is_right, results.values())) and known.get("too_old", {}).get("refused") else 1
+    )
 
 
 def is_right(result: dict[str, object]) -> bool:
