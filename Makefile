@@ -22,8 +22,8 @@ MINUTES := 10
 unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
-.PHONY: help demo check test soak lint docs-check compiled editors $(STATIC) quick format man packages test-packages kernel kernels \
-  clean
+.PHONY: help demo check test soak lint docs-check compiled editors $(STATIC) quick format man packages test-packages kernel kernels deb \
+  distros clean
 
 help:
 	@echo "make demo    see it work, in namespaces that vanish afterwards"
@@ -31,6 +31,8 @@ help:
 	@echo "make check   the same, spelling, and every test that needs no kernel; no root"
 	@echo "make test    lint and all tests, as CI runs them; root"
 	@echo "make editors what editors (yaml-language-server) make of the schema; needs npm"
+	@echo "make deb     the package for Debian and Ubuntu: build/deb/*.deb; root"
+	@echo "make distros install it, try it and take it away in Debian 12, 13 and sid; root"
 	@echo "make soak    all tests with ten times the random work ($(EXAMPLES) histories)"
 	@echo "             and $(MINUTES) minutes of traffic under kills and applies; root"
 	@echo "make kernels the demo and the tests of the datapath on other kernels, in software"
@@ -114,6 +116,17 @@ build/editors.stamp: Makefile
 
 editors: .venv/dev.stamp build/editors.stamp
 	$(BIN)/python -m pytest -q -p no:cacheprovider tests/editors/editors.py $(PYTEST_ARGS)
+
+# In roots of Debian's releases, made below build/distros by mmdebstrap.
+DISTRO_PACKAGES := mmdebstrap
+deb: .venv/dev.stamp
+	@$(MAKE) --no-print-directory packages PACKAGES='$(DISTRO_PACKAGES)'
+	$(BIN)/python -m tests.distros.deb
+
+distros: .venv/dev.stamp
+	@$(MAKE) --no-print-directory packages PACKAGES='$(DISTRO_PACKAGES)'
+	$(BIN)/python -m tests.distros $(DISTROS_ARGS)
+	$(BIN)/python docs/distributions.py
 
 ALL_TESTS := $(BIN)/python -m pytest -n $(WORKERS) --dist worksteal --durations=10 \
   --max-skips-file=.ci/skips
