@@ -99,8 +99,10 @@ def test_a_change_the_kernel_takes_and_then_does_not_show_is_undone(host: Host) 
 def test_an_undo_that_fails_too_names_what_is_left(
     host: Host, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # The last of the changes fails, and later, of their inverses, the rule's.
-    with sabotaged(monkeypatch, raising(refusal()), CHANGES - 1, 2 * CHANGES - 1 - RULE):
+    # The last of the changes fails, and later, of their inverses, the rule's, when it is tried
+    # again too.
+    steps = (CHANGES - 1, 2 * CHANGES - 1 - RULE, 2 * CHANGES)
+    with sabotaged(monkeypatch, raising(refusal()), *steps):
         done = host.apply()
     assert done.code == 4
     assert done.err.startswith(
@@ -123,7 +125,7 @@ def test_every_undo_that_fails_is_named_and_the_others_are_done(
     host.applied()
     host.write(OTHER)
     before = host.look()
-    with sabotaged(monkeypatch, raising(refusal()), 5, 6, 7, 8, 9, 10, 11):
+    with sabotaged(monkeypatch, raising(refusal()), *range(5, 18)):
         done = host.apply()
     assert done.code == 4
     for name in (
