@@ -31,7 +31,7 @@ help:
 	@echo "make check   the same, spelling, and every test that needs no kernel; no root"
 	@echo "make test    lint and all tests, as CI runs them; root"
 	@echo "make editors what editors (yaml-language-server) make of the schema; needs npm"
-	@echo "make deb     the package for Debian and Ubuntu: build/deb/*.deb; root"
+	@echo "make deb     the package for Debian: build/deb/*.deb; root"
 	@echo "make distros install it, try it and take it away in Debian 12, 13 and sid; root"
 	@echo "make soak    all tests with ten times the random work ($(EXAMPLES) histories)"
 	@echo "             and $(MINUTES) minutes of traffic under kills and applies; root"
