@@ -46,7 +46,7 @@ class Set(Resource):
     def parts(self) -> tuple[str, ...]:
         if not self.whole:
             return ("not what the programs find",)
-        return (f"{self.size} prefixes",) if self.size else ()
+        return (f"{self.size} prefix{'' if self.size == 1 else 'es'}",) if self.size else ()
 
     @property
     def signed(self) -> bool:

@@ -81,7 +81,7 @@ def test_a_set_that_was_tampered_with_is_noticed_and_repaired(
     host.applied(NAMED)
     drift(host)
     shown = [
-        "~ set bypass.to: not what the programs find → 1 prefixes",
+        "~ set bypass.to: not what the programs find → 1 prefix",
         "0 to add, 1 to change, 0 to remove",
     ]
     code, out, _ = host.run(NAMED, "--check")
