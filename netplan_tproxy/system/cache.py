@@ -5,13 +5,15 @@ Nothing here raises for a sick disk: whoever asks does the work anew.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import logging
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 from netplan_tproxy.errors import TproxyError
-from netplan_tproxy.system.owned import Owned, UnsafeError, hazard_above, shared
+from netplan_tproxy.system.owned import Owned, UnsafeError, hazard_above, not_ours_alone, shared
 
 _log = logging.getLogger(__name__)
 _DIGEST = 64  # hexadecimal digits of SHA-256
@@ -53,30 +55,19 @@ class Cache:
         except (OSError, TproxyError) as failure:
             _log.debug("cache: write %s: %s", name, failure)
 
-    def _opened(self, *, make: bool = False) -> _Opened:
-        return _Opened(self._folder, make=make)
-
-
-class _Opened:
-    """The folder, while it lasts; None where there is none."""
-
-    def __init__(self, folder: Path | None, *, make: bool) -> None:
-        self._folder, self._make = folder, make
-        self._held: Owned | None = None
-
-    def __enter__(self) -> Owned | None:
+    @contextlib.contextmanager
+    def _opened(self, *, make: bool = False) -> Iterator[Owned | None]:
+        """Give the folder, while it lasts; None where there is none."""
         if self._folder is None:
-            return None
+            yield None
+            return
         hazard = hazard_above(self._folder)
         if hazard:
             raise UnsafeError(hazard)
         with shared(self._folder.parent) as above:
-            self._held = above.child(self._folder.name, make=self._make)
-        return self._held
-
-    def __exit__(self, *_: object) -> None:
-        if self._held is not None:
-            self._held.close()
+            folder = above.child(self._folder.name, make=make)
+        with folder or contextlib.nullcontext():
+            yield folder
 
 
 def _digest(name: str, entry: bytes) -> bytes:
@@ -87,10 +78,9 @@ def _digest(name: str, entry: bytes) -> bytes:
 def _read(folder: Owned, name: str) -> bytes:
     flags = os.O_RDONLY | os.O_CLOEXEC | os.O_NONBLOCK
     with os.fdopen(os.open(folder.place(name), flags), "rb") as file:
-        status = os.fstat(file.fileno())
-        if status.st_mode & 0o022 or status.st_uid not in {0, os.geteuid()}:
-            message = f"{folder.path / name}: not ours alone"
-            raise TproxyError(message)
+        hazard = not_ours_alone(folder.path / name, os.fstat(file.fileno()))
+        if hazard:
+            raise UnsafeError(hazard)
         return file.read(_LARGEST)
 
 

@@ -56,7 +56,7 @@ class Owned(Closing):
             raise
         directory = Owned(fd, path)
         status = os.fstat(fd)
-        hazard = _not_ours_alone(path, status)
+        hazard = not_ours_alone(path, status)
         if hazard:
             directory.close()
             raise UnsafeError(hazard)
@@ -151,14 +151,15 @@ def hazard_above(path: Path) -> str:
 
 def hazard_of(path: Path) -> str:
     """Say who else could change what a file says; "": nobody. Raises OSError."""
-    return _not_ours_alone(path, path.stat()) or hazard_above(path)
+    return not_ours_alone(path, path.stat()) or hazard_above(path)
 
 
 def _trusted() -> set[int]:
     return {0, os.geteuid()}
 
 
-def _not_ours_alone(path: Path, status: os.stat_result) -> str:
+def not_ours_alone(path: Path, status: os.stat_result) -> str:
+    """Say who else could write to what ``status`` is of; "": nobody."""
     if status.st_uid not in _trusted():
         return f"{path}: belongs to uid {status.st_uid}"
     if status.st_mode & _OTHERS_MAY_WRITE:

@@ -194,3 +194,14 @@ def echoes(end: socket.socket, where: tuple[str, int], size: int = 300_000) -> b
             return False
     end.shutdown(socket.SHUT_WR)
     return end.recv(1) == b""
+
+
+def connecting_until(stop: Path) -> str:
+    """A script for bash: connect again and again until ``stop`` is there, and say how often."""
+    return f"""
+        for (( count = 0; count < 1000000; count++ )); do
+            exec 3<>/dev/tcp/1.1.1.1/80 || exit 1
+            exec 3>&-
+            [ -e {stop} ] && break
+        done
+        echo $count"""

@@ -25,13 +25,7 @@ SWAPS = 10
 
 def test_another_mark_table_and_port_open_no_hole(fresh: Applied, tmp_path: Path) -> None:
     stop = tmp_path / "stop"
-    loop = f"""
-        for (( count = 0; count < 1000000; count++ )); do
-            exec 3<>/dev/tcp/1.1.1.1/80 || exit 1
-            exec 3>&-
-            [ -e {stop} ] && break
-        done
-        echo $count"""
+    loop = support.connecting_until(stop)
     first = fresh.site.read_text()
     second = first.replace("9040", "9050") + OTHER
     with (

@@ -48,13 +48,7 @@ def test_while_links_and_filters_change_places_no_connection_goes_astray(
     fresh: Applied, tmp_path: Path
 ) -> None:
     stop = tmp_path / "stop"
-    loop = f"""
-        for (( count = 0; count < 1000000; count++ )); do
-            exec 3<>/dev/tcp/1.1.1.1/80 || exit 1
-            exec 3>&-
-            [ -e {stop} ] && break
-        done
-        echo $count"""
+    loop = support.connecting_until(stop)
     first = fresh.site.read_text()
     with support.listener(fresh) as proxy, Capture(fresh.lab.net, "isp0") as wire:
         pairs = [fresh.pair(proxy, device) for device in ("", "wan0")]

@@ -76,13 +76,7 @@ def test_connecting_never_fails_while_programs_are_replaced(
     fresh: Applied, request: pytest.FixtureRequest, tmp_path: Path
 ) -> None:
     stop = tmp_path / "stop"
-    loop = f"""
-        for (( count = 0; count < 1000000; count++ )); do
-            exec 3<>/dev/tcp/1.1.1.1/80 || exit 1
-            exec 3>&-
-            [ -e {stop} ] && break
-        done
-        echo $count"""
+    loop = support.connecting_until(stop)
     with support.listener(fresh) as proxy, Capture(fresh.lab.net, "isp0") as wire:
         with accepting(proxy) as accepted:
             child = fresh.lab.host.popen(["bash", "-c", loop], stdout=subprocess.PIPE)
